@@ -1,0 +1,2 @@
+//! A code search service through all nine tiers.
+fn main() {}

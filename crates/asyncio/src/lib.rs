@@ -1,0 +1,1 @@
+//! Python's asyncio, as Rust: nine tiers under one name.

@@ -1,0 +1,1 @@
+//! What can be suspended: scopes that clean up when cancelled, and the core of a task

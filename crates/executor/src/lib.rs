@@ -1,0 +1,1 @@
+//! Where blocking calls go: threads and child processes

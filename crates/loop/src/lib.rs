@@ -1,0 +1,1 @@
+//! The event loop: ready queue, timers, selector

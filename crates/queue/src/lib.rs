@@ -1,0 +1,1 @@
+//! Queues, locks, events and semaphores

@@ -1,0 +1,1 @@
+//! A coroutine being driven
