@@ -283,6 +283,37 @@ mod tests {
         );
     }
 
+    /// A library that needs feature `deep` of `dep` and does not say so; its tests and its neighbour do.
+    #[test]
+    fn a_forgotten_feature_hides_from_the_tests_but_not_from_the_check() {
+        let root = std::env::temp_dir().join(format!("xtask-matrix-{}", std::process::id()));
+        let sh = Shell::new().unwrap();
+        let member = |name: &str, manifest: &str, source: &str| {
+            let head = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+            sh.write_file(root.join(name).join("Cargo.toml"), head + manifest).unwrap();
+            sh.write_file(root.join(name).join("src/lib.rs"), source).unwrap();
+        };
+        let deep = "dep = { path = \"../dep\", features = [\"deep\"] }\n";
+        let workspace =
+            "[workspace]\nresolver = \"3\"\nmembers = [\"dep\", \"careless\", \"careful\"]\n";
+        sh.write_file(root.join("Cargo.toml"), workspace).unwrap();
+        member("dep", "[features]\ndeep = []\n", "#[cfg(feature = \"deep\")]\npub fn deep() {}\n");
+        let forgets = format!("[dependencies]\ndep.path = \"../dep\"\n[dev-dependencies]\n{deep}");
+        member("careless", &forgets, "pub use dep::deep;\n");
+        member("careful", &format!("[dependencies]\n{deep}"), "pub use dep::deep;\n");
+        sh.change_dir(&root);
+
+        let verdicts = |name: &str| {
+            let commands = Row::new(&package(name, &[]), vec![]).commands();
+            let offline =
+                |(_, command): (usize, Command)| command.arg("--offline").run(&sh).is_ok();
+            commands.into_iter().map(offline).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts("careless"), [false, true, true]);
+        assert_eq!(verdicts("careful"), [true, true, true]);
+        sh.remove_path(&root).unwrap();
+    }
+
     #[test]
     fn a_program_has_no_library_to_check_and_no_doctests() {
         let program = Package { has_lib: false, ..package("codesearch", &[]) };
