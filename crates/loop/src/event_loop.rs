@@ -1,0 +1,502 @@
+//! The event loop: its API, and what it consists of.
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, saturating_add};
+use crate::error::LoopRunning;
+use crate::exception::{ExceptionContext, Handler, discard};
+use crate::handle::{Handle, TimerHandle, callback};
+use crate::io::{IoHandler, Registration, Sources};
+use crate::loop_handle::LoopHandle;
+use crate::read_buffer::ReadBuffer;
+use crate::ready::{Entry, ReadyQueue};
+use crate::remote::{ExternalWork, Shared};
+use crate::run::Main;
+use crate::selector::{Event, PortableSelector, Selector};
+use crate::shutdown::CloseHook;
+use crate::timers::{Action, TimerKey, Timers};
+
+/// An event loop: a ready queue, timers and a selector, on one thread.
+///
+/// Cloning it makes another handle on the same loop; it stays on its thread. The door for other threads is
+/// [`handle`](Self::handle). Most programs never name it: [`run`](crate::run()) makes one, runs a future and closes it.
+///
+/// [`close`](Self::close) it in the end. Dropping the last handle closes it too, but a task or a transport of the loop
+/// that holds a handle keeps it from being dropped.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::EventLoop;
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.call_soon({
+///     let event_loop = event_loop.clone();
+///     move || event_loop.stop()
+/// });
+/// event_loop.run_forever()?;
+/// event_loop.close()?;
+/// assert!(event_loop.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct EventLoop {
+    inner: Rc<Inner>,
+}
+
+/// What a loop consists of. Borrows of its cells are short and never held while foreign code runs: no user future,
+/// waker, callback or handler is called or dropped inside one.
+pub(crate) struct Inner {
+    /// Ourselves, for those that need to own us.
+    pub(crate) this: Weak<Inner>,
+    /// What other threads may see.
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) ready: ReadyQueue,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) clock: Clock,
+    /// None once closed.
+    pub(crate) selector: RefCell<Option<Box<dyn Selector>>>,
+    pub(crate) sources: Sources,
+    /// The memory for what a wait reports.
+    pub(crate) events: Cell<Vec<Event>>,
+    pub(crate) state: Cell<State>,
+    /// Ends the run after the current tick.
+    pub(crate) stopping: Cell<bool>,
+    /// The future that `run` polls, while there is one.
+    pub(crate) main: RefCell<Option<Arc<Main>>>,
+    /// What Ctrl-C has done to this run.
+    pub(crate) interrupt: Cell<Interrupt>,
+    pub(crate) exception_handler: RefCell<Option<Handler>>,
+    /// Close hooks, in the order in which they were added.
+    pub(crate) hooks: RefCell<Vec<Rc<dyn CloseHook>>>,
+    /// A handful of them, so a search beats a map.
+    extensions: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
+}
+
+/// A loop's life: Idle and Running alternate, then Closing, then Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Idle,
+    Running,
+    /// Everything alive is being dropped. New callbacks, timers and descriptors are refused.
+    Closing,
+    Closed,
+}
+
+/// What Ctrl-C has done to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// This run does not look after it.
+    Ignored,
+    /// It is looked after, and has not come.
+    Awaited,
+    /// It came.
+    Received,
+}
+
+impl EventLoop {
+    /// Makes a loop. It is not running yet, and nothing refers to it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it has no file descriptors left: the loop owns a few of them.
+    pub fn new() -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        let selector = Box::new(crate::selector::EpollSelector::new()?);
+        #[cfg(not(target_os = "linux"))]
+        let selector = Box::new(PortableSelector::new()?);
+        Ok(Self::with_selector(selector, Clock::Monotonic))
+    }
+
+    /// Makes a loop on the selector for systems that have no better one.
+    pub(crate) fn new_portable() -> io::Result<Self> {
+        Ok(Self::with_selector(Box::new(PortableSelector::new()?), Clock::Monotonic))
+    }
+
+    /// Makes a loop with a clock of the caller's.
+    pub(crate) fn with_clock(clock: Clock) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        let selector = Box::new(crate::selector::EpollSelector::new()?);
+        #[cfg(not(target_os = "linux"))]
+        let selector = Box::new(PortableSelector::new()?);
+        Ok(Self::with_selector(selector, clock))
+    }
+
+    fn with_selector(selector: Box<dyn Selector>, clock: Clock) -> Self {
+        let inner = Rc::new_cyclic(|this| Inner {
+            this: this.clone(),
+            shared: Shared::new(selector.notifier()),
+            ready: ReadyQueue::default(),
+            timers: RefCell::new(Timers::new(clock.now())),
+            clock,
+            selector: RefCell::new(Some(selector)),
+            sources: Sources::default(),
+            events: Cell::default(),
+            state: Cell::new(State::Idle),
+            stopping: Cell::new(false),
+            main: RefCell::default(),
+            interrupt: Cell::new(Interrupt::Ignored),
+            exception_handler: RefCell::default(),
+            hooks: RefCell::default(),
+            extensions: RefCell::default(),
+            read_buffer: Cell::default(),
+        });
+        Self { inner }
+    }
+
+    pub(crate) fn from_inner(inner: Rc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    pub(crate) fn inner(&self) -> &Rc<Inner> {
+        &self.inner
+    }
+
+    /// Is it inside one of its `run_` methods?
+    pub fn is_running(&self) -> bool {
+        self.inner.is_running()
+    }
+
+    /// Is it closed, or being closed? Then nothing new is taken.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// Ends the run after the current tick: what is ready in this tick still runs, what that makes ready stays queued
+    /// for the next run. Before a run it makes that run poll once, run what is ready, and return.
+    pub fn stop(&self) {
+        self.inner.stopping.set(true);
+    }
+
+    /// Closes the loop: drops everything that still waits, here and now, without running it. Idempotent.
+    ///
+    /// Queued callbacks, timers, I/O handlers and the futures of tasks are dropped on this thread, outside any borrow
+    /// of the loop; a panic in one of their destructors is reported. It does not wait for anything to end by itself:
+    /// that is [`run`](crate::run())'s part.
+    ///
+    /// # Errors
+    ///
+    /// [`LoopRunning`] when it is running.
+    pub fn close(&self) -> Result<(), LoopRunning> {
+        if self.is_running() {
+            return Err(LoopRunning::new());
+        }
+        self.inner.close();
+        Ok(())
+    }
+
+    /// The time on the loop's clock: monotonic, or [virtual](crate::testing) in a test. Timers are due by it.
+    pub fn time(&self) -> Instant {
+        self.inner.clock.now()
+    }
+
+    /// Calls `callback` in the next tick. Callbacks and task steps run in the order in which they were queued.
+    ///
+    /// A panic in it goes to the exception handler with the place of this call, and the loop goes on. On a closed loop
+    /// the callback is dropped, and the handle is cancelled from the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let log = Rc::new(RefCell::new(Vec::new()));
+    /// for n in 0..3 {
+    ///     let log = log.clone();
+    ///     event_loop.call_soon(move || log.borrow_mut().push(n));
+    /// }
+    /// assert!(log.borrow().is_empty(), "never inline");
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(*log.borrow(), [0, 1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn call_soon(&self, callback_fn: impl FnOnce() + 'static) -> Handle {
+        let (handle, entry) = callback(callback_fn);
+        if self.is_closed() {
+            entry.discard();
+        } else {
+            self.inner.push(entry);
+        }
+        handle
+    }
+
+    /// Calls `callback` after `delay`, measured on the loop's clock from now; no earlier, and up to a tick later.
+    ///
+    /// A delay beyond what the clock can show means never. On a closed loop the callback is dropped, and the handle is
+    /// cancelled from the start.
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.call_at(saturating_add(self.time(), delay), callback)
+    }
+
+    /// Calls `callback` when the loop's clock shows `when`; no earlier, and up to a tick later.
+    ///
+    /// Timers run in the order of their deadlines, those of equal deadlines in the order in which they were added. One
+    /// whose time has passed runs in the next tick. On a closed loop the callback is dropped, and the handle is
+    /// cancelled from the start.
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback_fn: impl FnOnce() + 'static) -> TimerHandle {
+        let (handle, entry) = callback(callback_fn);
+        let key = if self.is_closed() {
+            entry.discard();
+            None
+        } else {
+            Some(self.inner.timers.borrow_mut().insert(when, Action::Run(entry)))
+        };
+        TimerHandle::new(handle, when, key, Rc::downgrade(&self.inner))
+    }
+
+    /// The door for other threads.
+    pub fn handle(&self) -> LoopHandle {
+        LoopHandle::new(self.inner.shared.clone())
+    }
+
+    /// Sets what is called with errors that nobody awaits, instead of a line in the [`log`] at level error.
+    ///
+    /// A handler that panics has both its panic and what it was given logged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let seen = Rc::new(RefCell::new(String::new()));
+    /// event_loop.set_exception_handler({
+    ///     let seen = seen.clone();
+    ///     move |_, context| *seen.borrow_mut() = context.panic_message().unwrap().to_owned()
+    /// });
+    /// event_loop.call_soon(|| panic!("no such file"));
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(*seen.borrow(), "no such file");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_exception_handler(&self, handler: impl Fn(&EventLoop, &ExceptionContext) + 'static) {
+        let previous = self.inner.exception_handler.replace(Some(Rc::new(handler)));
+        drop(previous);
+    }
+
+    /// Goes back to the default: a line in the log.
+    pub fn reset_exception_handler(&self) {
+        let previous = self.inner.exception_handler.take();
+        drop(previous);
+    }
+
+    /// Reports an error that nobody awaits.
+    pub fn call_exception_handler(&self, context: ExceptionContext) {
+        self.inner.report(context);
+    }
+
+    /// Appends an entry to the ready queue. For upper tiers, which wake their tasks by it.
+    ///
+    /// While the loop is being closed the entry is dropped instead of run; once it is closed the entry is forgotten.
+    ///
+    /// # Examples
+    ///
+    /// See [`Entry::new`].
+    pub fn schedule(&self, entry: Entry) {
+        // An entry has no destructor, so the one of a closed loop is forgotten here, see `LoopHandle::schedule`.
+        if self.inner.state.get() != State::Closed {
+            self.inner.push(entry);
+        }
+    }
+
+    /// The loop's one value of type `T`, made at the first call: the state that an upper tier keeps per loop. It lives
+    /// as long as the loop does, or until the loop is closed.
+    ///
+    /// It must not own an [`EventLoop`], or neither is ever dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    /// use std::cell::Cell;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.extension::<Cell<u32>>().set(7);
+    /// assert_eq!(event_loop.extension::<Cell<u32>>().get(), 7);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn extension<T: Default + 'static>(&self) -> Rc<T> {
+        if let Some(found) = self.inner.find_extension::<T>() {
+            return found;
+        }
+        let made = Rc::new(T::default());
+        // Making it may have made it.
+        if let Some(found) = self.inner.find_extension::<T>() {
+            return found;
+        }
+        self.inner.extensions.borrow_mut().push((TypeId::of::<T>(), made.clone()));
+        made
+    }
+
+    /// Adds what an upper tier does when the loop ends. The hook must not own an [`EventLoop`].
+    pub fn add_close_hook(&self, hook: Rc<dyn CloseHook>) {
+        self.inner.hooks.borrow_mut().push(hook);
+    }
+
+    /// Watches a descriptor, edge-triggered and for both directions, until the registration is dropped. It should be
+    /// in non-blocking mode, and must stay open until then.
+    ///
+    /// # Errors
+    ///
+    /// - `AlreadyExists`: the descriptor is registered with this loop already.
+    /// - `Unsupported`: a regular file or directory, which cannot be waited for.
+    /// - [`LoopClosed`](crate::LoopClosed), as the inner error: the loop is closed.
+    /// - What else the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, IoHandler, Ready, testing};
+    /// use std::{cell::Cell, io::Write, os::{fd::AsFd, unix::net::UnixStream}, rc::Rc};
+    ///
+    /// #[derive(Default)]
+    /// struct Seen(Cell<Ready>);
+    /// impl IoHandler for Seen {
+    ///     fn on_ready(self: Rc<Self>, ready: Ready) {
+    ///         self.0.set(ready);
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// let seen = Rc::new(Seen::default());
+    /// let registration = event_loop.register(ours.as_fd(), seen.clone())?;
+    /// theirs.write_all(b"hello")?;
+    /// testing::run_once(&event_loop)?;
+    /// assert!(seen.0.get().is_readable());
+    /// drop(registration);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        handler: Rc<dyn IoHandler>,
+    ) -> io::Result<Registration> {
+        self.inner.register(fd, handler)
+    }
+
+    /// Wakes `waker` when the loop's clock shows `when`. Steady state allocates nothing; O(log n).
+    ///
+    /// The fired timer is a ready-queue entry of its own, as a timer handle is in asyncio: it wakes the waker, and the
+    /// task then runs a tick later. On a closed loop nothing happens, ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    /// use std::task::Waker;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let key = event_loop.add_timer(event_loop.time(), Waker::noop());
+    /// event_loop.cancel_timer(key);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn add_timer(&self, when: Instant, waker: &Waker) -> TimerKey {
+        self.inner.add_timer(when, waker)
+    }
+
+    /// Takes a timer out, if it has not woken its waker yet. O(log n).
+    pub fn cancel_timer(&self, key: TimerKey) {
+        self.inner.cancel_timer(key);
+    }
+
+    /// Lends the loop's read buffer of 256 KiB until the guard is dropped. Whoever finds it lent gets a fresh one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let mut buffer = event_loop.lend_read_buffer();
+    /// buffer[0] = 1;
+    /// assert_eq!(buffer.len(), 256 * 1024);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn lend_read_buffer(&self) -> ReadBuffer {
+        ReadBuffer::lend(&self.inner)
+    }
+
+    /// Says that something outside the loop is at work until the guard is dropped, whose end will wake the loop. A
+    /// virtual clock does not jump meanwhile. Drop the guard after having scheduled the result.
+    pub fn external_work(&self) -> ExternalWork {
+        ExternalWork::new(self.inner.shared.clone())
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("state", &self.inner.state.get()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.get() == State::Running
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    /// Queues an entry, after what other threads queued before a run.
+    pub(crate) fn push(&self, entry: Entry) {
+        if !self.is_running() {
+            self.drain_remote();
+        }
+        self.ready.push(entry);
+    }
+
+    pub(crate) fn add_timer(&self, when: Instant, waker: &Waker) -> TimerKey {
+        // Cloning and dropping a waker is foreign code.
+        let waker = waker.clone();
+        if self.is_closed() {
+            return TimerKey::never();
+        }
+        self.timers.borrow_mut().insert(when, Action::Wake(waker))
+    }
+
+    pub(crate) fn cancel_timer(&self, key: TimerKey) {
+        let removed = self.timers.borrow_mut().remove(key);
+        match removed {
+            Some(Action::Run(entry)) => entry.discard(),
+            Some(Action::Wake(waker)) => drop(waker),
+            None => {}
+        }
+    }
+
+    fn find_extension<T: 'static>(&self) -> Option<Rc<T>> {
+        let extensions = self.extensions.borrow();
+        let (_, found) = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        found.clone().downcast().ok()
+    }
+
+    /// Gives up what upper tiers and the user have put here. Foreign code runs, outside any borrow.
+    pub(crate) fn drop_attachments(&self) {
+        discard(self.hooks.take());
+        discard(self.extensions.take());
+        discard(self.exception_handler.take());
+        discard(self.read_buffer.take());
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

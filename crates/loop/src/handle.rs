@@ -1,0 +1,235 @@
+//! What `call_soon` and `call_later` return: a callback that can still be cancelled.
+//!
+//! Invariant I1: the pointer of a callback's [`Entry`] is an `Rc<Callback<F>>` (or, for other threads, a
+//! `Box<SendCallback<F>>`) made raw, and owns it; the vtable is the one of the same `F`. Each of its functions takes
+//! the pointer back, and entries call one of them once (I1 of `ready.rs`). Only `SendCallback`s, whose content is
+//! `Send`, cross threads.
+#![expect(unsafe_code, reason = "a callback's place in the ready queue is a raw reference to it")]
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr::NonNull;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+use crate::event_loop::Inner;
+use crate::exception::ExceptionContext;
+use crate::ready::{Entry, EntryVTable};
+use crate::running;
+use crate::timers::TimerKey;
+
+/// A callback in the ready queue. Dropping the handle changes nothing; the callback still runs.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::{EventLoop, testing};
+///
+/// let event_loop = EventLoop::new()?;
+/// let handle = event_loop.call_soon(|| unreachable!("it was cancelled"));
+/// handle.cancel();
+/// assert!(handle.cancelled());
+/// testing::run_once(&event_loop)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    callback: Rc<dyn AnyCallback>,
+}
+
+impl Handle {
+    /// Drops the callback, unless it has already run. Once it was called the loop skips the handle.
+    pub fn cancel(&self) {
+        self.callback.cancel();
+    }
+
+    /// Was it cancelled? A callback given to a closed loop is cancelled from the start.
+    pub fn cancelled(&self) -> bool {
+        self.callback.cancelled()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let site = self.callback.site();
+        f.debug_struct("Handle").field("cancelled", &self.cancelled()).field("site", &site).finish()
+    }
+}
+
+/// A callback that waits for its time. Dropping the handle changes nothing; the callback still runs.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::EventLoop;
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// let timer = event_loop.call_later(Duration::from_secs(60), || unreachable!());
+/// assert!(timer.when() > event_loop.time());
+/// timer.cancel();
+/// assert!(timer.cancelled());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct TimerHandle {
+    handle: Handle,
+    when: Instant,
+    key: Option<TimerKey>,
+    inner: Weak<Inner>,
+}
+
+impl TimerHandle {
+    pub(crate) fn new(
+        handle: Handle,
+        when: Instant,
+        key: Option<TimerKey>,
+        inner: Weak<Inner>,
+    ) -> Self {
+        Self { handle, when, key, inner }
+    }
+
+    /// Drops the callback and takes the timer out, unless it has already run.
+    pub fn cancel(&self) {
+        self.handle.cancel();
+        if let (Some(key), Some(inner)) = (self.key, self.inner.upgrade()) {
+            inner.cancel_timer(key);
+        }
+    }
+
+    /// Was it cancelled? A timer given to a closed loop is cancelled from the start.
+    pub fn cancelled(&self) -> bool {
+        self.handle.cancelled()
+    }
+
+    /// When it is due, on the loop's clock.
+    pub fn when(&self) -> Instant {
+        self.when
+    }
+}
+
+impl fmt::Debug for TimerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerHandle")
+            .field("handle", &self.handle)
+            .field("when", &self.when)
+            .finish()
+    }
+}
+
+/// A callback of any type.
+trait AnyCallback {
+    fn cancel(&self);
+    fn cancelled(&self) -> bool;
+    fn site(&self) -> &'static Location<'static>;
+}
+
+/// A callback of the loop's own thread, shared by its handle and its entry: one allocation.
+struct Callback<F> {
+    /// None once it ran or was cancelled.
+    callback: Cell<Option<F>>,
+    cancelled: Cell<bool>,
+    site: &'static Location<'static>,
+}
+
+impl<F> AnyCallback for Callback<F> {
+    fn cancel(&self) {
+        self.cancelled.set(true);
+        drop(self.callback.take());
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    fn site(&self) -> &'static Location<'static> {
+        self.site
+    }
+}
+
+impl<F: FnOnce() + 'static> Callback<F> {
+    const VTABLE: &'static EntryVTable = &EntryVTable { run: Self::run, drop: Self::discard };
+
+    /// # Safety
+    ///
+    /// `ptr` is an `Rc<Self>` made raw, whose count this call takes over.
+    unsafe fn run(ptr: NonNull<()>) {
+        // SAFETY: the caller keeps I1.
+        let this = unsafe { Rc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
+        if let Some(callback) = this.callback.take() {
+            call(callback, this.site);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::run`].
+    unsafe fn discard(ptr: NonNull<()>) {
+        // SAFETY: the caller keeps I1.
+        let this = unsafe { Rc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
+        // The loop was closed: it will never run, and a handle that is kept must say so.
+        this.cancel();
+    }
+}
+
+/// Makes a callback's handle and its entry.
+#[track_caller]
+pub(crate) fn callback<F: FnOnce() + 'static>(callback: F) -> (Handle, Entry) {
+    let site = Location::caller();
+    let shared = Rc::new(Callback {
+        callback: Cell::new(Some(callback)),
+        cancelled: Cell::new(false),
+        site,
+    });
+    let raw = Rc::into_raw(shared.clone()).cast_mut().cast();
+    let ptr = NonNull::new(raw).expect("an Rc is not null");
+    // SAFETY: by I1: the pointer is a count of `shared`, the vtable that of the same `F`.
+    let entry = unsafe { Entry::new(ptr, Callback::<F>::VTABLE) };
+    (Handle { callback: shared }, entry)
+}
+
+/// A callback from another thread.
+struct SendCallback<F> {
+    callback: F,
+    site: &'static Location<'static>,
+}
+
+impl<F: FnOnce() + Send + 'static> SendCallback<F> {
+    const VTABLE: &'static EntryVTable = &EntryVTable { run: Self::run, drop: Self::discard };
+
+    /// # Safety
+    ///
+    /// `ptr` is a `Box<Self>` made raw, which this call takes over.
+    unsafe fn run(ptr: NonNull<()>) {
+        // SAFETY: the caller keeps I1.
+        let this = unsafe { Box::<Self>::from_raw(ptr.as_ptr().cast()) };
+        call(this.callback, this.site);
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::run`].
+    unsafe fn discard(ptr: NonNull<()>) {
+        // SAFETY: the caller keeps I1.
+        drop(unsafe { Box::<Self>::from_raw(ptr.as_ptr().cast()) });
+    }
+}
+
+/// Makes the entry of a callback that may come from any thread.
+#[track_caller]
+pub(crate) fn send_callback<F: FnOnce() + Send + 'static>(callback: F) -> Entry {
+    let boxed = Box::new(SendCallback { callback, site: Location::caller() });
+    let ptr = NonNull::from(Box::leak(boxed)).cast();
+    // SAFETY: by I1: the pointer is the box, the vtable that of the same `F`.
+    unsafe { Entry::new(ptr, SendCallback::<F>::VTABLE) }
+}
+
+/// Calls a callback of the running loop; a panic goes to its exception handler.
+fn call(callback: impl FnOnce(), site: &'static Location<'static>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
+        let context =
+            ExceptionContext::new("exception in callback").with_site(site).with_panic(panic);
+        running::report(context);
+    }
+}

@@ -1,0 +1,114 @@
+//! The door for other threads.
+
+use std::fmt;
+use std::ptr;
+use std::sync::Arc;
+
+use crate::error::LoopClosed;
+use crate::event_loop::{Inner, State};
+use crate::handle::send_callback;
+use crate::ready::Entry;
+use crate::remote::Shared;
+use crate::running;
+
+/// A handle on a loop that may be sent to other threads and cloned freely. It does not keep the loop alive.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::EventLoop;
+///
+/// let event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let stopper = event_loop.clone();
+/// let thread = std::thread::spawn(move || {
+///     handle.call_soon_threadsafe(|| asyncio_loop::get_running_loop().unwrap().stop())
+/// });
+/// event_loop.run_forever().unwrap();
+/// thread.join().unwrap().unwrap();
+/// assert!(!stopper.is_running());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct LoopHandle {
+    shared: Arc<Shared>,
+}
+
+impl LoopHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Calls `callback` on the loop's thread, from whichever thread this is called. Wakes the loop if it waits.
+    ///
+    /// From the loop's own thread it queues like [`call_soon`](crate::EventLoop::call_soon), in one order with it.
+    /// The callbacks of one thread run in the order in which it gave them. A signal handler must not call this: it
+    /// allocates.
+    ///
+    /// # Errors
+    ///
+    /// [`LoopClosed`] when the loop is closed or gone; the callback is dropped here then. A loop that is closed later
+    /// drops the callback on its own thread.
+    #[track_caller]
+    pub fn call_soon_threadsafe(
+        &self,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<(), LoopClosed> {
+        self.push(send_callback(callback)).map_err(|refused| {
+            // Its content is `Send`, so it may be dropped here.
+            refused.discard();
+            LoopClosed::new()
+        })
+    }
+
+    /// Appends an entry to the loop's ready queue: directly on the loop's own thread while it runs, through the door
+    /// for other threads otherwise.
+    ///
+    /// An entry that comes after the loop was closed is forgotten, that is, leaked: the loop has dropped everything
+    /// that was alive before that, and no other thread may run or drop what was the loop's.
+    ///
+    /// # Examples
+    ///
+    /// See [`Entry::new`].
+    pub fn schedule(&self, entry: Entry) {
+        // An entry has no destructor, so dropping it forgets it.
+        drop(self.push(entry));
+    }
+
+    /// Is the loop closed, or gone?
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Is this thread inside this loop now, running it or closing it? Then [`schedule`](Self::schedule) appends directly
+    /// and touches neither this handle's memory nor anything shared after that.
+    pub fn is_current(&self) -> bool {
+        running::with(|inner| inner.is_some_and(|inner| self.is_of(inner)))
+    }
+
+    /// Do both handles lead to the same loop?
+    pub fn same_loop(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    fn push(&self, entry: Entry) -> Result<(), Entry> {
+        let foreign = running::with(|inner| match inner {
+            Some(inner) if self.is_of(inner) && inner.state.get() != State::Closed => {
+                inner.ready.push(entry);
+                None
+            }
+            _ => Some(entry),
+        });
+        foreign.map_or(Ok(()), |entry| self.shared.push(entry))
+    }
+
+    fn is_of(&self, inner: &Inner) -> bool {
+        ptr::eq(&*inner.shared, &*self.shared)
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle").field("is_closed", &self.is_closed()).finish()
+    }
+}

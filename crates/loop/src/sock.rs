@@ -1,0 +1,70 @@
+//! Operations on sockets that take more than trying again: connecting.
+
+use std::io;
+
+use rustix::io::Errno;
+use socket2::{SockAddr, Socket};
+
+use crate::io_handle::IoHandle;
+
+/// Connects a socket to a resolved address, without blocking. Sets the socket to non-blocking mode.
+///
+/// Names are resolved by upper tiers.
+///
+/// # Errors
+///
+/// What the system says of the attempt: `ConnectionRefused` and the like. Those of
+/// [`IoHandle::new`] if the connection is not there at once.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the attempt going on in the system; drop the socket too, or call this again.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::{run, sock_connect};
+/// use socket2::{Domain, Socket, Type};
+/// use std::net::TcpListener;
+///
+/// run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let address = listener.local_addr()?;
+///     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+///     sock_connect(&socket, &address.into()).await?;
+///     assert_eq!(socket.peer_addr()?.as_socket(), Some(address));
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn sock_connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    match socket.connect(address) {
+        Ok(()) => return Ok(()),
+        Err(error) if is_in_progress(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let handle = IoHandle::new(socket)?;
+    handle.write_with(|socket| outcome(socket)).await
+}
+
+/// Is the connection there? `WouldBlock` while nobody knows.
+fn outcome(socket: &Socket) -> io::Result<()> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(_) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A Unix socket says `WouldBlock` when the listener's backlog is full; no edge would tell when it is not any more, so
+/// that is an error like any other.
+fn is_in_progress(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(Errno::INPROGRESS.raw_os_error()) || code == Some(Errno::INTR.raw_os_error())
+}

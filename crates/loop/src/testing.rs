@@ -1,0 +1,117 @@
+//! Loops for tests: time that the test owns, single ticks, and the selector of other systems.
+//!
+//! A test does not sleep. It runs on a loop whose clock jumps to the next timer as soon as there is nothing else to do,
+//! or stands still until the test moves it.
+//!
+//! ```
+//! use asyncio_loop::{EventLoop, testing};
+//! use std::{rc::Rc, cell::Cell, time::Duration};
+//!
+//! let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::Frozen)?;
+//! let ran = Rc::new(Cell::new(false));
+//! event_loop.call_later(Duration::from_secs(3600), { let ran = ran.clone(); move || ran.set(true) });
+//! testing::run_once(&event_loop)?;
+//! assert!(!ran.get());
+//! clock.advance(Duration::from_secs(3600));
+//! testing::run_once(&event_loop)?;
+//! assert!(ran.get());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, VirtualTime};
+use crate::event_loop::{EventLoop, Inner};
+use crate::run::{RunError, run_on};
+
+pub use crate::clock::ClockMode;
+
+/// Like [`run`](crate::run()), on a loop whose clock jumps to the next timer whenever there is nothing else to do.
+///
+/// # Errors
+///
+/// As [`run`](crate::run()).
+pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
+    let (event_loop, _) = virtual_loop(ClockMode::AutoJump).map_err(RunError::Os)?;
+    run_on(&event_loop, main)
+}
+
+/// Like [`run`](crate::run()), on a loop that the caller made: runs `main`, then the upper tiers' ends, then closes the
+/// loop.
+///
+/// # Errors
+///
+/// As [`run`](crate::run()).
+pub fn run_with<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output, RunError> {
+    run_on(event_loop, main)
+}
+
+/// Runs one tick without blocking: what is ready, and what that tick's poll finds.
+///
+/// # Errors
+///
+/// As [`EventLoop::run_forever`].
+pub fn run_once(event_loop: &EventLoop) -> Result<(), RunError> {
+    event_loop.run_once()
+}
+
+/// A loop with a virtual clock, and the hand on that clock.
+///
+/// # Errors
+///
+/// As [`EventLoop::new`].
+pub fn virtual_loop(mode: ClockMode) -> io::Result<(EventLoop, VirtualClock)> {
+    let event_loop = EventLoop::with_clock(Clock::virtual_clock(mode))?;
+    let clock = VirtualClock { inner: Rc::downgrade(event_loop.inner()), made: event_loop.time() };
+    Ok((event_loop, clock))
+}
+
+/// A loop with the real clock, on the selector for systems that have no better one. It is tested on every system.
+///
+/// # Errors
+///
+/// As [`EventLoop::new`].
+pub fn portable_loop() -> io::Result<EventLoop> {
+    EventLoop::new_portable()
+}
+
+/// The hand on a virtual clock.
+#[derive(Clone)]
+pub struct VirtualClock {
+    inner: Weak<Inner>,
+    made: Instant,
+}
+
+impl VirtualClock {
+    /// The time it shows; that of its making once the loop is gone.
+    pub fn now(&self) -> Instant {
+        self.with(VirtualTime::now).unwrap_or(self.made)
+    }
+
+    /// Moves it. Timers that are due then run in the next tick.
+    pub fn advance(&self, by: Duration) {
+        self.with(|time| time.advance(by));
+    }
+
+    /// Changes what it does when the loop is idle.
+    pub fn set_mode(&self, mode: ClockMode) {
+        self.with(|time| time.set_mode(mode));
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&VirtualTime) -> R) -> Option<R> {
+        match &self.inner.upgrade()?.clock {
+            Clock::Virtual(time) => Some(f(time)),
+            Clock::Monotonic => None,
+        }
+    }
+}
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualClock").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
