@@ -1,0 +1,154 @@
+//! What this tier asks of the loop that drives it: a clock with timers, and somewhere to report to.
+//!
+//! Both hooks belong to a thread. The event loop of tier 2 fills them while it runs; under another runtime anybody may. With
+//! no clock, a scope with a deadline panics when its body first waits; with no reporter, reports go to the `log` crate.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::panics;
+use crate::task::TaskId;
+
+/// Time, and a way to be woken at a given one. One clock serves one thread.
+pub trait Clock {
+    /// The time now, on the clock that [`arm`](Clock::arm) measures by. It never goes back.
+    fn now(&self) -> Instant;
+
+    /// Wakes `waker` once, at `when` or soon after, never before.
+    fn arm(&self, when: Instant, waker: &Waker) -> TimerToken;
+
+    /// Takes a timer back. A timer that has already fired is ignored.
+    fn disarm(&self, token: TimerToken);
+}
+
+/// Names one armed timer of one [`Clock`], which alone knows what the number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerToken(pub u64);
+
+/// Takes reports of what went wrong with nobody there to be told.
+pub trait Reporter {
+    /// Takes one report. Called on the thread it concerns, possibly from inside a `Drop`; a panic in it is swallowed.
+    fn report(&self, report: Report);
+}
+
+/// Something that went wrong with nobody there to be told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// A scope had been entered, and its cleanup did not run to its end.
+    #[non_exhaustive]
+    SkippedCleanup {
+        /// The task it happened in, if it was one.
+        task: Option<TaskLabel>,
+        /// Where the scope was made.
+        site: &'static Location<'static>,
+        /// Why the cleanup was skipped.
+        reason: SkipReason,
+    },
+    /// A destructor panicked where nobody could catch it: while a task was being thrown away.
+    #[non_exhaustive]
+    DropPanicked {
+        /// The task that was being thrown away.
+        task: Option<TaskLabel>,
+        /// What the panic said.
+        message: String,
+    },
+}
+
+/// Why a cleanup did not run, or not to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The scope was to unwind, but nobody polled it any more.
+    Parked,
+    /// The cleanup was running, and a newer request or a drop cut it short.
+    Cut,
+    /// The scope was dropped while its body ran, as `select` does with the branch that lost.
+    Dropped,
+}
+
+/// Names a task in a report: what is left when the task itself is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TaskLabel {
+    /// The task's number.
+    pub id: TaskId,
+    /// The task's name.
+    pub name: String,
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<Rc<dyn Clock>>> = const { RefCell::new(None) };
+    static REPORTER: RefCell<Option<Rc<dyn Reporter>>> = const { RefCell::new(None) };
+}
+
+/// Sets this thread's clock and returns the previous one, so that the caller can put it back.
+pub fn set_clock(clock: Option<Rc<dyn Clock>>) -> Option<Rc<dyn Clock>> {
+    CLOCK.with(|slot| slot.replace(clock))
+}
+
+/// This thread's clock, if somebody has set one.
+#[must_use]
+pub fn clock() -> Option<Rc<dyn Clock>> {
+    CLOCK.try_with(|slot| slot.borrow().clone()).ok().flatten()
+}
+
+/// Sets this thread's reporter and returns the previous one, so that the caller can put it back.
+pub fn set_reporter(reporter: Option<Rc<dyn Reporter>>) -> Option<Rc<dyn Reporter>> {
+    REPORTER.with(|slot| slot.replace(reporter))
+}
+
+/// Hands `report` to this thread's reporter, or to the log where there is none.
+pub fn report(report: Report) {
+    let reporter = REPORTER.try_with(|slot| slot.borrow().clone()).ok().flatten();
+    // Reports are made in destructors too, where a panic would abort the process.
+    let told = catch_unwind(AssertUnwindSafe(|| match reporter {
+        Some(reporter) => reporter.report(report),
+        None => log::error!("{report}"),
+    }));
+    if let Err(payload) = told {
+        panics::discard(payload);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::SkippedCleanup { task, site, reason } => {
+                write!(f, "the cleanup of the scope made at {site} {reason}")?;
+                in_task(f, task)
+            }
+            Report::DropPanicked { task, message } => {
+                write!(f, "a destructor panicked: {message}")?;
+                in_task(f, task)
+            }
+        }
+    }
+}
+
+fn in_task(f: &mut fmt::Formatter<'_>, task: &Option<TaskLabel>) -> fmt::Result {
+    match task {
+        Some(task) => write!(f, " (in task {task})"),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SkipReason::Parked => "was skipped: nobody polled the scope any more",
+            SkipReason::Cut => "was cut short",
+            SkipReason::Dropped => "was skipped: the scope was dropped while its body ran",
+        })
+    }
+}
+
+impl fmt::Display for TaskLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

@@ -1,0 +1,395 @@
+//! The rules of cancellation: how a request travels, who unwinds when, who may swallow it.
+//!
+//! A request is an *epoch*, a number newer than all before it, put on the scope it is addressed to. It is pulled, not pushed:
+//! a scope whose body is pending looks up its chain. An epoch on the way up counts unless a cleanup that is newer runs in
+//! between (it is *masked*), or a shield stands there. A scope that finds one unwinds: when no started, unfinished inner scope
+//! is left, it drops its body and runs its cleanup.
+//!
+//! Whether inner scopes are left is decided by evidence. Every scope numbers the polls of its body (*passes*), an inner scope
+//! records the number in which it was polled. If one was polled in this pass, it is being taken care of: wait. Otherwise wake
+//! each of them once and try again; after [`GRACE`] passes in which none was polled the rest are *parked*, held by somebody
+//! who does not poll them, and there is no use in waiting. The simpler rule "poll once more, then drop" loses cleanups
+//! behind anything that polls only what was woken, or only so many at a time.
+
+use std::task::{Context, Waker};
+
+use crate::hooks::{self, Report, SkipReason};
+use crate::node::{
+    ABOVE, Above, Base, CLEANING, DONE, HAS_CLEANUP, Node, OWN, PROBED, REPORTED, Root, SHIELD,
+    STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
+};
+
+/// Passes, in a row, in which nobody polled an inner scope, until it counts as parked. Long enough for any container that
+/// polls a few of many futures at a time, short enough to be over in well under a millisecond.
+const GRACE: u16 = 1024;
+
+/// A request as one scope sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) epoch: u64,
+    /// Addressed to a scope further up, not to this one.
+    pub(crate) is_above: bool,
+}
+
+impl Node {
+    /// Asks this scope to unwind. The wakers of everything inside are to be called once no reference to the node is left.
+    pub(crate) fn ask(&self) -> Wakers {
+        self.base().request.set(fresh_epoch());
+        self.base().set(OWN);
+        self.recount();
+        let mut wakers = Wakers::default();
+        self.base().take_wakers(&mut wakers.0);
+        wakers
+    }
+
+    /// After a pending poll: the newest request this scope must follow, if there is one.
+    #[inline]
+    pub(crate) fn requested(&self) -> Option<Request> {
+        if outstanding() { self.look_up_or_follow() } else { None }
+    }
+
+    #[cold]
+    fn look_up_or_follow(&self) -> Option<Request> {
+        if let Some(request) = self.look_up() {
+            return Some(request);
+        }
+        // The request that an inner scope unwinds for may be gone meanwhile: swallowed by its sibling, or left behind with the
+        // task that the inner scope was moved from. Unwinding wins, and the other inner scopes must hear of it.
+        if let Some(epoch) = escalated(self.base()) {
+            let is_above = !self.base().has(OWN);
+            let slot = if is_above { &self.inherited } else { &self.base().request };
+            slot.set(slot.get().max(epoch));
+            self.recount();
+            return Some(Request { epoch, is_above });
+        }
+        if self.base().has(UNWINDING) {
+            self.base().clear(UNWINDING | ABOVE);
+            self.recount();
+        }
+        None
+    }
+
+    /// The newest request on the way up that is neither swallowed nor masked.
+    pub(crate) fn look_up(&self) -> Option<Request> {
+        let mut mask = self.mask();
+        let mut found = Request { epoch: 0, is_above: false };
+        let own = self.base().request.get();
+        if own > mask {
+            found.epoch = own;
+        }
+        let mut next = None;
+        if !self.base().has(SHIELD) {
+            let inherited = self.inherited.get();
+            if inherited > mask {
+                found = Request { epoch: found.epoch.max(inherited), is_above: true };
+            }
+            next = self.parent();
+        }
+        while let Some(above) = next {
+            mask = mask.max(above.mask());
+            let epoch = above.epoch();
+            if epoch > mask {
+                found = Request { epoch: found.epoch.max(epoch), is_above: true };
+            }
+            next = if above.base().has(SHIELD) { None } else { above.parent() };
+        }
+        (found.epoch > 0).then_some(found)
+    }
+
+    /// Requests up to this epoch do not reach what runs inside.
+    fn mask(&self) -> u64 {
+        if self.base().has(CLEANING) { self.epoch.get() } else { 0 }
+    }
+
+    /// Decides to unwind for `request`, which must have come from [`requested`](Node::requested).
+    pub(crate) fn unwind_for(&self, request: Request) {
+        if !self.base().has(CLEANING) {
+            self.epoch.set(request.epoch);
+        }
+        if request.is_above {
+            self.base().set(ABOVE);
+        } else {
+            self.base().clear(ABOVE);
+        }
+        if self.base().has(UNWINDING) {
+            return;
+        }
+        self.base().set(UNWINDING);
+        self.recount();
+        begin_unwinding(self.base());
+    }
+
+    /// The body ended by itself after all, or panicked: what it had begun to unwind for is not ours.
+    pub(crate) fn stop_unwinding(&self) {
+        self.base().clear(UNWINDING | ABOVE);
+        self.recount();
+    }
+
+    /// The body is gone, the cleanup begins: no request made so far reaches it.
+    pub(crate) fn begin_cleanup(&self) {
+        self.base().orphan_children();
+        self.base().set(CLEANING);
+        self.epoch.set(newest_epoch());
+    }
+
+    /// The running cleanup has taken note of a newer request: it no longer reaches it.
+    pub(crate) fn mask_newest(&self) {
+        self.epoch.set(newest_epoch());
+    }
+
+    /// Says that this scope has unwound for a request from above: whoever polls it must unwind too.
+    pub(crate) fn end_unwound(&self, epoch: u64) {
+        self.base().orphan_children();
+        self.base().clear(CLEANING | HAS_CLEANUP | UNWINDING);
+        self.base().set(UNWOUND | ABOVE);
+        self.epoch.set(self.epoch.get().max(epoch));
+        self.recount();
+    }
+
+    /// Ends the scope, with a value or a panic: it is nobody's inner scope any more.
+    pub(crate) fn finish(&self) {
+        self.base().orphan_children();
+        self.unlink();
+        self.base().clear(UNWINDING | ABOVE | CLEANING | HAS_CLEANUP);
+        self.base().set(DONE);
+        self.base().request.set(0);
+        self.inherited.set(0);
+        self.recount();
+    }
+
+    /// Takes every request up to `newest` that reaches this scope off the way up to the task. The other scopes that it
+    /// reached, off that way, keep it: so the order in which they are polled does not matter.
+    pub(crate) fn swallow(&self, newest: u64) {
+        let mut wakers = Wakers::default();
+        let mut mask = self.mask();
+        if self.base().request.get() <= newest {
+            self.base().request.set(0);
+        }
+        let mut next = None;
+        if !self.base().has(SHIELD) {
+            if self.inherited.get() <= newest {
+                self.inherited.set(0);
+            }
+            next = self.parent();
+        }
+        self.recount();
+        while let Some(above) = next {
+            mask = mask.max(above.mask());
+            let taken = above.take(mask, newest);
+            if taken > 0 {
+                self.leave_to_the_others(above, taken, &mut wakers);
+            }
+            next = if above.base().has(SHIELD) { None } else { above.parent() };
+        }
+        wakers.wake();
+    }
+
+    /// Hands `epoch`, taken off `top`, to the scopes beside the way from `top` down to this one.
+    fn leave_to_the_others(&self, top: Above<'_>, epoch: u64, wakers: &mut Wakers) {
+        let mut on_the_way = self;
+        while let Some(level) = on_the_way.parent() {
+            for other in level.base().children() {
+                let is_live = !std::ptr::eq(other, on_the_way) && other.is_live();
+                if is_live && epoch > other.mask().max(other.inherited.get()) {
+                    other.inherited.set(epoch);
+                    other.recount();
+                    wakers.extend(other.take_waker());
+                    other.base().take_wakers(&mut wakers.0);
+                }
+            }
+            match level {
+                Above::Node(node) if !std::ptr::eq(node.base(), top.base()) => on_the_way = node,
+                _ => return,
+            }
+        }
+    }
+
+    /// Started, and neither ended nor unwound.
+    fn is_live(&self) -> bool {
+        !self.base().has(UNWOUND | DONE)
+    }
+
+    fn escalates(&self) -> bool {
+        self.base().has(ABOVE) && self.base().has(UNWINDING | UNWOUND)
+    }
+
+    /// Whether the request `epoch` of the task's root has made this scope unwind.
+    fn unwinds_for_root(&self, epoch: u64) -> bool {
+        if !self.escalates() || self.epoch.get() < epoch || self.base().has(SHIELD) {
+            return false;
+        }
+        let mut next = self.parent();
+        while let Some(Above::Node(node)) = next {
+            if node.base().has(SHIELD) || node.mask() >= epoch {
+                return false;
+            }
+            next = node.parent();
+        }
+        true
+    }
+
+    /// Reports that the cleanup is skipped, once, if one is owed.
+    pub(crate) fn report_skipped(&self, reason: SkipReason) {
+        if let Some(report) = self.skipped(reason) {
+            hooks::report(report);
+        }
+    }
+
+    fn skipped(&self, reason: SkipReason) -> Option<Report> {
+        let base = self.base();
+        if !base.has(HAS_CLEANUP) || !base.has(STARTED) || base.has(REPORTED | DONE | UNWOUND) {
+            return None;
+        }
+        base.set(REPORTED);
+        let reason = if base.has(CLEANING) { SkipReason::Cut } else { reason };
+        Some(Report::SkippedCleanup { task: self.task_label(), site: self.site, reason })
+    }
+}
+
+impl Root {
+    /// Asks the task to unwind. The wakers of everything inside are to be called once no reference to the root is left.
+    pub(crate) fn ask(&self) -> Wakers {
+        self.base().request.set(fresh_epoch());
+        self.recount();
+        let mut wakers = Wakers::default();
+        self.base().take_wakers(&mut wakers.0);
+        wakers
+    }
+
+    /// Takes the request back, unless some scope already unwinds for it.
+    pub(crate) fn withdraw(&self) {
+        let epoch = self.base().request.get();
+        if epoch == 0 || self.base().descendants().any(|node| node.unwinds_for_root(epoch)) {
+            return;
+        }
+        self.base().request.set(0);
+        self.recount();
+    }
+
+    /// After a pending step: whether the task is to unwind.
+    #[inline]
+    pub(crate) fn is_requested(&self) -> bool {
+        outstanding() && self.look_or_follow()
+    }
+
+    #[cold]
+    fn look_or_follow(&self) -> bool {
+        if self.base().request.get() == 0 {
+            let Some(epoch) = escalated(self.base()) else {
+                self.base().clear(UNWINDING);
+                return false;
+            };
+            self.base().request.set(epoch);
+            self.recount();
+        }
+        if !self.base().has(UNWINDING) {
+            self.base().set(UNWINDING);
+            begin_unwinding(self.base());
+        }
+        true
+    }
+}
+
+impl Above<'_> {
+    fn mask(self) -> u64 {
+        match self {
+            Above::Node(node) => node.mask(),
+            Above::Root(_) => 0,
+        }
+    }
+
+    /// The newest request at this level.
+    fn epoch(self) -> u64 {
+        match self {
+            Above::Node(node) if !node.base().has(SHIELD) => {
+                node.base().request.get().max(node.inherited.get())
+            }
+            _ => self.base().request.get(),
+        }
+    }
+
+    /// Takes away the requests at this level that are newer than `mask` and not newer than `newest`.
+    fn take(self, mask: u64, newest: u64) -> u64 {
+        let is_ours = |epoch: u64| epoch > mask && epoch <= newest;
+        let mut taken = 0;
+        let request = self.base().request.get();
+        if is_ours(request) {
+            taken = request;
+            self.base().request.set(0);
+        }
+        match self {
+            Above::Node(node) => {
+                let inherited = node.inherited.get();
+                if !node.base().has(SHIELD) && is_ours(inherited) {
+                    taken = taken.max(inherited);
+                    node.inherited.set(0);
+                }
+                node.recount();
+            }
+            Above::Root(root) => root.recount(),
+        }
+        taken
+    }
+}
+
+/// Wakers moved out of the tree, so that they are called with no node in our hands: a waker may drop or poll anything.
+#[derive(Default)]
+#[must_use = "whoever was to be woken is still asleep"]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    pub(crate) fn extend(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        self.0.extend(wakers);
+    }
+
+    pub(crate) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The newest epoch for which an inner scope unwinds that was addressed above it.
+fn escalated(base: &Base) -> Option<u64> {
+    base.children().filter(|child| child.escalates()).map(|child| child.epoch.get().max(1)).max()
+}
+
+/// A scope has just decided to unwind. Inner scopes polled earlier in this pass, before the request was made, and linked too
+/// late to be woken by it, must look again.
+fn begin_unwinding(base: &Base) {
+    base.grace.set(0);
+    let mut wakers = Wakers::default();
+    let asleep = base.descendants().filter(|node| !node.base().has(UNWINDING | UNWOUND));
+    wakers.extend(asleep.filter_map(Node::take_waker));
+    wakers.wake();
+}
+
+/// The body is pending and its scope is to unwind: may the body be dropped now?
+pub(crate) fn may_drop(base: &Base, cx: &Context<'_>) -> bool {
+    let pass = base.pass.get();
+    let was_polled = |child: &Node| child.polled_in.get() == pass;
+    let live = || base.children().filter(|child| child.is_live());
+    if live().next().is_none() {
+        return true;
+    }
+    let is_attended = live().any(was_polled);
+    let mut wakers = Wakers::default();
+    for child in live().filter(|child| !was_polled(child) && !child.base().has(PROBED)) {
+        child.base().set(PROBED);
+        base.grace.set(0);
+        wakers.extend(child.take_waker());
+    }
+    if is_attended {
+        base.grace.set(0);
+        wakers.wake();
+        return false;
+    }
+    if base.grace.get() == GRACE {
+        let reports: Vec<Report> =
+            base.descendants().filter_map(|node| node.skipped(SkipReason::Parked)).collect();
+        reports.into_iter().for_each(hooks::report);
+        return true;
+    }
+    base.grace.set(base.grace.get() + 1);
+    wakers.wake();
+    cx.waker().wake_by_ref();
+    false
+}

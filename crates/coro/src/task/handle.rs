@@ -1,0 +1,150 @@
+#![expect(unsafe_code, reason = "a counted handle on facts that its waker keeps alive")]
+//! `TaskRef`: a counted handle on a task of any kind, and `current_task`.
+//!
+//! # Invariants
+//!
+//! * **R1, kept.** `info` is alive as long as `keep` is: promised to [`TaskRef::new`], and to
+//!   [`TaskScope::new`](crate::task::TaskScope::new) for the waker of each poll.
+//! * **R2, own thread.** A `TaskRef` is made on the task's own thread and, holding a raw pointer, is neither `Send` nor `Sync`.
+
+use std::fmt;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use crate::node::with_current_task;
+use crate::task::{LocalInfo, TaskId, TaskInfo};
+
+/// A handle on a task of any kind: `run`'s main future, a task of the loop, a child of a group.
+///
+/// It does not keep the task running, and stays usable after the task has ended. It belongs to the task's thread.
+pub struct TaskRef {
+    info: NonNull<TaskInfo>,
+    /// The task's own waker: wakes it, and keeps `info` alive.
+    keep: Waker,
+}
+
+/// The task whose step is running on this thread.
+///
+/// ```
+/// assert!(asyncio_coro::current_task().is_none(), "no task runs here");
+/// ```
+#[must_use]
+pub fn current_task() -> Option<TaskRef> {
+    with_current_task(|info, waker| TaskRef { info, keep: waker.clone() })
+}
+
+impl TaskRef {
+    /// Makes a handle from a task's facts and its waker.
+    ///
+    /// # Safety
+    ///
+    /// `info` must stay valid as long as `keep` or a clone of it exists, and the calling thread must be the one that polls
+    /// the task.
+    #[must_use]
+    pub unsafe fn new(info: NonNull<TaskInfo>, keep: Waker) -> Self {
+        TaskRef { info, keep }
+    }
+
+    /// The task's facts.
+    #[must_use]
+    pub fn info(&self) -> &TaskInfo {
+        // SAFETY: by R1.
+        unsafe { self.info.as_ref() }
+    }
+
+    /// The task's own waker.
+    #[must_use]
+    pub fn waker(&self) -> &Waker {
+        &self.keep
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.info().id()
+    }
+
+    /// Where the task was made.
+    #[must_use]
+    pub fn site(&self) -> &'static Location<'static> {
+        self.info().site()
+    }
+
+    /// The task's name: the one it was given, or `Task-{id}`.
+    #[doc(alias = "get_name")]
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.local().name()
+    }
+
+    /// Gives the task a name.
+    pub fn set_name(&self, name: impl Into<Box<str>>) {
+        self.local().set_name(name);
+    }
+
+    /// Asks the task to unwind; false when it has ended.
+    ///
+    /// A task that has not begun never begins. Otherwise its scopes unwind from the inside out, each with its cleanup; a
+    /// cleanup that is already running for an earlier request is cut. A request made during the very step in which the body
+    /// returns counts; if the body is ready in a later step before it has waited again, its value stands.
+    pub fn cancel(&self) -> bool {
+        let Some(inner) = self.local().ask() else { return false };
+        self.keep.wake_by_ref();
+        inner.wake();
+        true
+    }
+
+    /// How many requests to cancel the task have been made and not taken back.
+    #[must_use]
+    pub fn cancelling(&self) -> u32 {
+        self.local().cancelling()
+    }
+
+    /// Takes one request back and returns how many are left; see [`LocalInfo::uncancel`].
+    pub fn uncancel(&self) -> u32 {
+        self.local().uncancel()
+    }
+
+    /// Whether the task has been polled.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.local().is_started()
+    }
+
+    /// Whether the task has yet to end.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.local().is_live()
+    }
+
+    fn local(&self) -> LocalInfo<'_> {
+        // SAFETY: by R2.
+        unsafe { self.info().local() }
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        TaskRef { info: self.info, keep: self.keep.clone() }
+    }
+}
+
+/// Two handles are equal when they are handles on one task.
+impl PartialEq for TaskRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for TaskRef {}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRef")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("site", &self.site())
+            .finish_non_exhaustive()
+    }
+}

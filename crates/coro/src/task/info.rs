@@ -1,0 +1,243 @@
+#![expect(unsafe_code, reason = "a task's facts are read on any thread, its state on one")]
+//! `TaskInfo`: the facts about a task, which outlive its future.
+//!
+//! # Invariants
+//!
+//! * **I1, facts.** `id` and `site` never change; any thread may read them.
+//! * **I2, state.** The other fields are read and written only through [`LocalInfo`], which is neither `Send` nor `Sync` and
+//!   is made only by [`TaskInfo::local`], whose caller promises to be on the task's own thread. The one exception is the
+//!   destructor, which frees the name: it has the info to itself, and the name is `Send`.
+//! * **I3, core.** `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its first poll, and
+//!   reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::hooks::TaskLabel;
+use crate::node::Root;
+use crate::request::Wakers;
+
+/// The number of a task: unique in the process, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        TaskId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The facts about a task, which outlive its future. 40 bytes.
+///
+/// Any thread may ask for [`id`](TaskInfo::id) and [`site`](TaskInfo::site). All else belongs to the task's own thread and
+/// is behind [`local`](TaskInfo::local), or safely behind a [`TaskRef`](crate::task::TaskRef).
+///
+/// ```
+/// use asyncio_coro::task::TaskInfo;
+/// let info = TaskInfo::new();
+/// assert!(info.site().file().ends_with(".rs"));
+/// ```
+pub struct TaskInfo {
+    id: TaskId,
+    site: &'static Location<'static>,
+    core: Cell<*const Root>,
+    /// Set by `set_name`; boxed twice so that the pointer is thin.
+    name: Cell<Option<Box<Name>>>,
+    cancelling: Cell<u32>,
+    flags: Cell<u32>,
+}
+
+struct Name(Box<str>);
+
+/// The body's first poll has begun.
+const STARTED: u32 = 1 << 0;
+/// The task has ended, or its future was dropped.
+const ENDED: u32 = 1 << 1;
+/// Cancelled before its first poll.
+const CANCEL_EARLY: u32 = 1 << 2;
+
+// SAFETY: by I2, the cells are touched on one thread only, and the destructor may run on any.
+unsafe impl Send for TaskInfo {}
+// SAFETY: by I1 and I2, a shared reference gives other threads only what never changes.
+unsafe impl Sync for TaskInfo {}
+
+impl TaskInfo {
+    /// A new task's facts, with the caller as its spawn site.
+    #[track_caller]
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "the spawn site of a default would be nowhere")]
+    pub fn new() -> Self {
+        Self::with_site(Location::caller())
+    }
+
+    /// A new task's facts, with the given spawn site.
+    #[must_use]
+    pub fn with_site(site: &'static Location<'static>) -> Self {
+        TaskInfo {
+            id: TaskId::next(),
+            site,
+            core: Cell::new(ptr::null()),
+            name: Cell::new(None),
+            cancelling: Cell::new(0),
+            flags: Cell::new(0),
+        }
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Where the task was made.
+    #[must_use]
+    pub fn site(&self) -> &'static Location<'static> {
+        self.site
+    }
+
+    /// The task's state, which only its own thread may see.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread must be the one that polls the task.
+    #[must_use]
+    pub unsafe fn local(&self) -> LocalInfo<'_> {
+        LocalInfo { info: self, _not_send: PhantomData }
+    }
+}
+
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo")
+            .field("id", &self.id)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task's state, seen on the task's own thread.
+#[derive(Clone, Copy)]
+pub struct LocalInfo<'a> {
+    info: &'a TaskInfo,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl LocalInfo<'_> {
+    /// The name given by [`set_name`](LocalInfo::set_name), or `Task-{id}`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let name = self.info.name.take();
+        let text = name.as_ref().map(|name| String::from(&*name.0));
+        self.info.name.set(name);
+        text.unwrap_or_else(|| format!("Task-{}", self.info.id))
+    }
+
+    /// Gives the task a name.
+    pub fn set_name(self, name: impl Into<Box<str>>) {
+        self.info.name.set(Some(Box::new(Name(name.into()))));
+    }
+
+    /// How many requests to cancel the task have been made and not taken back by [`uncancel`](LocalInfo::uncancel).
+    #[must_use]
+    pub fn cancelling(self) -> u32 {
+        self.info.cancelling.get()
+    }
+
+    /// Takes one request back and returns how many are left. The last one taken back before any scope of the task has begun
+    /// to unwind for it is withdrawn: the task goes on as if it had never been made.
+    pub fn uncancel(self) -> u32 {
+        let left = self.info.cancelling.get().saturating_sub(1);
+        self.info.cancelling.set(left);
+        if left == 0 {
+            self.clear(CANCEL_EARLY);
+            if let Some(root) = self.root() {
+                root.withdraw();
+            }
+        }
+        left
+    }
+
+    /// Makes a request to cancel the task, and returns what is to be woken besides the task; `None` when the task has ended.
+    pub(crate) fn ask(self) -> Option<Wakers> {
+        if !self.is_live() {
+            return None;
+        }
+        self.info.cancelling.set(self.info.cancelling.get().saturating_add(1));
+        match self.root() {
+            Some(root) => Some(root.ask()),
+            None => {
+                self.set(CANCEL_EARLY);
+                Some(Wakers::default())
+            }
+        }
+    }
+
+    /// Whether the task has been polled.
+    #[must_use]
+    pub fn is_started(self) -> bool {
+        self.has(STARTED)
+    }
+
+    /// Whether the task has yet to end: its future exists and has not returned, panicked or unwound.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        !self.has(ENDED)
+    }
+
+    /// Begins the task: from now on requests go to `root`. Says whether it was cancelled before.
+    pub(crate) fn start(self, root: Pin<&Root>) -> bool {
+        self.set(STARTED);
+        self.info.core.set(root.as_core());
+        self.has(CANCEL_EARLY)
+    }
+
+    /// Ends the task: from now on requests are refused.
+    pub(crate) fn end(self) {
+        self.info.core.set(ptr::null());
+        self.set(ENDED);
+    }
+
+    fn root(&self) -> Option<&Root> {
+        // SAFETY: by I3, null or alive.
+        unsafe { self.info.core.get().as_ref() }
+    }
+
+    fn has(self, flag: u32) -> bool {
+        self.info.flags.get() & flag != 0
+    }
+
+    fn set(self, flag: u32) {
+        self.info.flags.set(self.info.flags.get() | flag);
+    }
+
+    fn clear(self, flag: u32) {
+        self.info.flags.set(self.info.flags.get() & !flag);
+    }
+}
+
+impl TaskInfo {
+    /// The task's name and number, for a report made by one of its own scopes, which are on its thread.
+    pub(crate) fn label(&self) -> TaskLabel {
+        // SAFETY: a `Root` is on the task's own thread, and only a root leads here.
+        let local = unsafe { self.local() };
+        TaskLabel { id: self.id, name: local.name() }
+    }
+}

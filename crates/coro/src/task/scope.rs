@@ -1,0 +1,174 @@
+#![expect(unsafe_code, reason = "a task's scope is promised that the task's facts outlive it")]
+//! `TaskScope`: the outermost scope of a task, and the end of every chain.
+//!
+//! # Invariants
+//!
+//! * **T1, facts.** The `TaskInfo` given to [`TaskScope::new`] outlives the scope, which is polled and dropped on one thread.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::hooks::{self, Report};
+use crate::node::{Root, outside};
+use crate::panics::{self, Payload, drop_caught};
+use crate::request::may_drop;
+use crate::task::{LocalInfo, TaskInfo};
+
+pin_project! {
+    /// The outermost scope of a task, around its body; 32 bytes and a mark beyond the body.
+    ///
+    /// It ends in one of three ways: with the body's value, cancelled, or with the panic of the body or of its destructor.
+    /// It never unwinds itself, neither out of `poll` nor out of `drop`.
+    #[must_use = "a task does nothing until it is polled"]
+    pub struct TaskScope<F: Future> {
+        #[pin]
+        body: Option<F>,
+        // After the body: what the body drops may still look at its task.
+        #[pin]
+        root: Root,
+    }
+
+    impl<F: Future> PinnedDrop for TaskScope<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let root = this.root.as_ref();
+            let local = local(&root);
+            if !local.is_live() {
+                return;
+            }
+            local.end();
+            if let Some(payload) = drop_body(this.body) {
+                let message = panics::message(&payload);
+                hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
+                panics::discard(payload);
+            }
+        }
+    }
+}
+
+/// How a task ended, if not with a value.
+pub enum TaskEnd {
+    /// It unwound for a request to cancel it.
+    Cancelled,
+    /// Its body, or the body's destructor, panicked with this.
+    Panicked(Payload),
+}
+
+impl<F: Future> TaskScope<F> {
+    /// Puts a task's outermost scope around `body`.
+    ///
+    /// # Safety
+    ///
+    /// `info` must be valid until the scope has been dropped, and as long as the waker given to any of its polls or a clone
+    /// of that exists. It must have been given to no other scope. The scope is polled and dropped on one thread.
+    pub unsafe fn new(body: F, info: NonNull<TaskInfo>) -> Self {
+        // SAFETY: by T1.
+        let root = unsafe { Root::new(info) };
+        TaskScope { body: Some(body), root }
+    }
+}
+
+impl<F: Future> Future for TaskScope<F> {
+    type Output = Result<F::Output, TaskEnd>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let root = this.root.as_ref();
+        let local = local(&root);
+        if !local.is_started() && local.start(root) {
+            // Cancelled before its first step: the body never runs.
+            let end = drop_body(this.body).map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
+            local.end();
+            return Poll::Ready(Err(end));
+        }
+        let waker = cx.waker();
+        let ended = root.step(waker, || {
+            let before = root.base().request.get();
+            let mut body = this.body.as_mut();
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                body.as_mut().as_pin_mut().expect("a task is not polled after its end").poll(cx)
+            }));
+            let result = match polled {
+                Ok(Poll::Pending) => {
+                    if !root.is_requested() || !may_drop(root.base(), cx) {
+                        return Poll::Pending;
+                    }
+                    Err(TaskEnd::Cancelled)
+                }
+                Ok(Poll::Ready(value)) => Ok(value),
+                Err(payload) => Err(TaskEnd::Panicked(payload)),
+            };
+            let dropped = drop_body(body);
+            // A request made during this very step counts; one from before it, undelivered, does not cost the value.
+            let now = root.base().request.get();
+            let is_late = now != 0 && now != before;
+            Poll::Ready(settle(result, dropped, is_late))
+        });
+        if ended.is_ready() {
+            local.end();
+        }
+        ended
+    }
+}
+
+/// Makes the task's end of how its body ended, how the body's destructor did, and a request in its last step.
+fn settle<T>(
+    result: Result<T, TaskEnd>,
+    dropped: Option<Payload>,
+    is_late: bool,
+) -> Result<T, TaskEnd> {
+    match (result, dropped) {
+        (Err(TaskEnd::Panicked(first)), second) => {
+            second.into_iter().for_each(panics::discard);
+            Err(TaskEnd::Panicked(first))
+        }
+        (Err(TaskEnd::Cancelled), dropped) => {
+            Err(dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked))
+        }
+        (Ok(value), None) if !is_late => Ok(value),
+        (Ok(value), dropped) => {
+            let late = outside(|| drop_caught(value));
+            let panicked = match (dropped, late) {
+                (Some(first), second) => {
+                    second.into_iter().for_each(panics::discard);
+                    Some(first)
+                }
+                (None, late) => late,
+            };
+            Err(panicked.map_or(TaskEnd::Cancelled, TaskEnd::Panicked))
+        }
+    }
+}
+
+fn local<'a>(root: &'a Pin<&Root>) -> LocalInfo<'a> {
+    // SAFETY: by T1, this is the task's thread.
+    unsafe { root.info().local() }
+}
+
+/// Drops a body, outside any scope, and gives back the panic if its destructor panics.
+pub(crate) fn drop_body<F>(mut body: Pin<&mut Option<F>>) -> Option<Payload> {
+    outside(|| catch_unwind(AssertUnwindSafe(|| body.set(None)))).err()
+}
+
+impl fmt::Debug for TaskEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskEnd::Cancelled => f.write_str("Cancelled"),
+            TaskEnd::Panicked(payload) => {
+                f.debug_tuple("Panicked").field(&panics::message(payload)).finish()
+            }
+        }
+    }
+}
+
+impl<F: Future> fmt::Debug for TaskScope<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskScope").field("task", self.root.info()).finish_non_exhaustive()
+    }
+}
