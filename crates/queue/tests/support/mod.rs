@@ -1,0 +1,171 @@
+//! What these tests run on: a first-in-first-out executor with ticks, and cancellation at every point.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Tasks that run in the order in which they were woken, as on the loop, but by hand.
+#[derive(Default)]
+pub(crate) struct Tasks<'a> {
+    tasks: Vec<Option<Pin<Box<dyn Future<Output = ()> + 'a>>>>,
+    wakes: Vec<Arc<TaskWake>>,
+    ready: Arc<Mutex<VecDeque<usize>>>,
+}
+
+struct TaskWake {
+    id: usize,
+    queued: AtomicBool,
+    ready: Arc<Mutex<VecDeque<usize>>>,
+}
+
+impl Wake for TaskWake {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            self.ready.lock().unwrap().push_back(self.id);
+        }
+    }
+}
+
+impl<'a> Tasks<'a> {
+    /// Queues a task; it runs at the next tick.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + 'a) -> usize {
+        let id = self.tasks.len();
+        let wake =
+            Arc::new(TaskWake { id, queued: AtomicBool::new(false), ready: self.ready.clone() });
+        self.tasks.push(Some(Box::pin(task)));
+        self.wakes.push(wake.clone());
+        wake.wake();
+        id
+    }
+
+    /// Runs what is ready now, each once.
+    pub(crate) fn tick(&mut self) {
+        let batch: Vec<usize> = self.ready.lock().unwrap().drain(..).collect();
+        for id in batch {
+            self.wakes[id].queued.store(false, Ordering::Relaxed);
+            let Some(mut task) = self.tasks[id].take() else { continue };
+            let waker = Waker::from(self.wakes[id].clone());
+            if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                self.tasks[id] = Some(task);
+            }
+        }
+    }
+
+    /// Ticks until nothing is ready.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..1_000 {
+            if self.ready.lock().unwrap().is_empty() {
+                return;
+            }
+            self.tick();
+        }
+        panic!("the tasks never come to rest");
+    }
+
+    /// Drops a task.
+    pub(crate) fn cancel(&mut self, id: usize) {
+        drop(self.tasks[id].take().expect("still running"));
+    }
+
+    pub(crate) fn is_done(&self, id: usize) -> bool {
+        self.tasks[id].is_none()
+    }
+
+    pub(crate) fn all_done(&self) -> bool {
+        self.tasks.iter().all(Option::is_none)
+    }
+}
+
+/// Who got what, in order.
+pub(crate) type Log<T> = Rc<RefCell<Vec<T>>>;
+
+/// A tool, other tasks that use it, and what they noted.
+pub(crate) struct World<Tool> {
+    pub(crate) tool: Rc<Tool>,
+    pub(crate) tasks: Tasks<'static>,
+    pub(crate) log: Log<u32>,
+}
+
+/// Drops `operation` at each point of its life, and calls `check` on what is left.
+///
+/// It is polled once (or not at all); then come the first so many of `events`, after each of which it is
+/// polled or not, in all combinations; then it is dropped. So it is dropped while it waits, when it has just
+/// been woken, when it was woken in vain, and when it is done. `check` gets the number of events.
+pub(crate) fn cancel_everywhere<Tool, F: Future<Output = ()>>(
+    tool: impl Fn() -> Tool,
+    operation: impl Fn(Rc<Tool>, Log<u32>) -> F,
+    events: &[fn(&mut World<Tool>)],
+    check: impl Fn(&mut World<Tool>, usize),
+) {
+    for first_poll in [false, true] {
+        for count in 0..=events.len() {
+            for polls in 0..1_u32 << count {
+                let log = Log::default();
+                let mut world =
+                    World { tool: Rc::new(tool()), tasks: Tasks::default(), log: log.clone() };
+                let mut future = Some(Box::pin(operation(world.tool.clone(), log)));
+                let mut poll = |wanted: bool| {
+                    if wanted && future.as_mut().is_some_and(|f| poll(f.as_mut()).is_ready()) {
+                        future = None;
+                    }
+                };
+                poll(first_poll);
+                for (number, event) in events[..count].iter().enumerate() {
+                    event(&mut world);
+                    poll(polls >> number & 1 == 1);
+                }
+                drop(future);
+                check(&mut world, count);
+            }
+        }
+    }
+}
+
+/// Polls once, with a waker that does nothing.
+pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A waker that notes its calls.
+#[derive(Default)]
+pub(crate) struct Woken(AtomicUsize);
+
+impl Woken {
+    pub(crate) fn new() -> (Arc<Woken>, Waker) {
+        let woken = Arc::new(Woken::default());
+        (woken.clone(), Waker::from(woken))
+    }
+
+    /// How often it was called since this was last asked.
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A small generator of random numbers (xorshift), so that a failing seed can be run again.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
