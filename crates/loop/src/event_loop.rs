@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use asyncio_coro::task::TaskRef;
+
 use crate::clock::{Clock, saturating_add};
 use crate::error::LoopRunning;
 use crate::exception::{ExceptionContext, Handler, discard};
@@ -19,7 +21,6 @@ use crate::loop_handle::LoopHandle;
 use crate::read_buffer::ReadBuffer;
 use crate::ready::{Entry, ReadyQueue};
 use crate::remote::{ExternalWork, Shared};
-use crate::run::Main;
 use crate::selector::{Event, PortableSelector, Selector};
 use crate::shutdown::CloseHook;
 use crate::timers::{Action, TimerKey, Timers};
@@ -70,9 +71,9 @@ pub(crate) struct Inner {
     pub(crate) state: Cell<State>,
     /// Ends the run after the current tick.
     pub(crate) stopping: Cell<bool>,
-    /// The future that `run` polls, while there is one.
-    pub(crate) main: RefCell<Option<Arc<Main>>>,
-    /// What Ctrl-C has done to this run.
+    /// The task of the future that `run` polls, while there is one.
+    pub(crate) main: RefCell<Option<TaskRef>>,
+    /// What a Ctrl-C does to this run.
     pub(crate) interrupt: Cell<Interrupt>,
     pub(crate) exception_handler: RefCell<Option<Handler>>,
     /// Close hooks, in the order in which they were added.
@@ -92,13 +93,15 @@ pub(crate) enum State {
     Closed,
 }
 
-/// What Ctrl-C has done to a run.
+/// What a Ctrl-C does to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
-    /// This run does not look after it.
+    /// Nothing that this loop knows of.
     Ignored,
-    /// It is looked after, and has not come.
-    Awaited,
+    /// It cancels the main future.
+    CancelsMain,
+    /// The main future has ended; it ends the waiting for upper tiers.
+    EndsShutdown,
     /// It came.
     Received,
 }

@@ -150,7 +150,7 @@ pub(crate) fn contain(f: impl FnOnce()) {
         mem::forget(panic);
         // A logger that panics has had its chance.
         let _ =
-            catch_unwind(|| log::error!("panic in a destructor of what an event loop discarded"));
+            catch_unwind(|| log::error!("panic in foreign code that an event loop had to contain"));
     }
 }
 

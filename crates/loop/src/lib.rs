@@ -1,7 +1,5 @@
 //! The event loop: ready queue, timers, selector
 
-#![expect(dead_code, reason = "Ctrl-C and the async end of a run come next")]
-
 mod clock;
 mod error;
 mod event_loop;
@@ -33,7 +31,7 @@ pub use crate::loop_handle::LoopHandle;
 pub use crate::read_buffer::ReadBuffer;
 pub use crate::ready::{Entry, EntryVTable};
 pub use crate::remote::ExternalWork;
-pub use crate::run::{RunError, run};
+pub use crate::run::{Exit, RunError, run};
 pub use crate::running::get_running_loop;
 pub use crate::shutdown::CloseHook;
 pub use crate::signals::Interrupted;

@@ -4,33 +4,68 @@
 //! to its [`Main`]; the tick that meets this entry polls the future in its place, and one that meets the entry of an
 //! earlier main drops it.
 //!
-//! Invariant I1: the pointer of a main's [`Entry`] is an `Arc<Main>` made raw by [`Main::entry`], and owns one count;
-//! both functions of the vtable take that count back.
+//! Invariants:
+//! - I1. The pointer of a main's [`Entry`] is an `Arc<Main>` made raw by [`Main::entry`], and owns one count; both
+//!   functions of the vtable take that count back.
+//! - I2. A main's `TaskInfo` is in its `Main`, which its waker and every clone of it own; the scope is polled and dropped
+//!   inside `run_main`, where `main` and `waker` are declared before it and so are dropped after it.
 #![expect(
     unsafe_code,
     reason = "the main future's place in the ready queue is a raw reference to its Main"
 )]
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
 use std::pin::pin;
+use std::process::{ExitCode, Termination};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::event_loop::{EventLoop, Inner, State};
+use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
+
+use crate::event_loop::{EventLoop, Inner, Interrupt};
 use crate::loop_handle::LoopHandle;
 use crate::ready::{Entry, EntryVTable};
-use crate::running::{Entered, is_any_running};
-use crate::signals::Interrupted;
+use crate::running::{Running, is_any_running};
+use crate::signals::{CtrlC, Interrupted};
 use crate::tick::MainStep;
 
-/// Runs `main` on a new event loop and closes that loop.
+/// Runs `main` to its end on a new event loop, then shuts that loop down and closes it.
+///
+/// `main` is a task like any other, except that it may borrow: it has a name, can be cancelled, and its cleanup may
+/// await. When it has ended, however it did, each upper tier gets to finish what it has running, within a grace period;
+/// what had to be abandoned is reported. So this returns only when nothing of the program is left on the loop.
+///
+/// On the main thread, and unless the program handles SIGINT itself, the first Ctrl-C cancels `main`, and the second one
+/// ends the process at once. A Ctrl-C while the loop shuts down ends the waiting.
+///
+/// # Errors
+///
+/// - [`Interrupted`](RunError::Interrupted): `main` was cancelled by Ctrl-C and has unwound, or Ctrl-C came while the
+///   loop was shutting down. Not if `main` caught the cancellation and returned a value.
+/// - [`Cancelled`](RunError::Cancelled): `main` was cancelled from inside the program.
+/// - [`Nested`](RunError::Nested): a loop is running in this thread already; `main` is dropped unpolled.
+/// - [`Stopped`](RunError::Stopped): somebody stopped the loop; `main` was dropped, without its awaiting cleanup.
+/// - [`Os`](RunError::Os): what the system says when it has no file descriptors left.
+///
+/// # Panics
+///
+/// When `main` panicked: with the same payload, after the loop was shut down.
+///
+/// # Examples
+///
+/// ```
+/// let text = String::from("borrowed");
+/// let length = asyncio_loop::run(async { text.len() })?;
+/// assert_eq!(length, 8);
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
+#[track_caller]
 pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
     if is_any_running() {
         return Err(RunError::Nested);
@@ -40,112 +75,215 @@ pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
 }
 
 /// Runs `main` on a loop, then the upper tiers' ends, then closes the loop.
+#[track_caller]
 pub(crate) fn run_on<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output, RunError> {
-    let result = catch_unwind(AssertUnwindSafe(|| event_loop.run_until_complete(main)));
-    event_loop.inner().close();
-    result.unwrap_or_else(|panic| resume_unwind(panic))
+    let inner = &**event_loop.inner();
+    inner.may_run()?;
+    let ctrl_c = CtrlC::install(|| inner.wake_fd());
+    inner.interrupt.set(if ctrl_c.is_some() { Interrupt::CancelsMain } else { Interrupt::Ignored });
+    let result = inner.run_main(main, Location::caller());
+    let is_cut_short = inner.shut_down();
+    inner.close();
+    drop(ctrl_c);
+    let value = conclude(result)?;
+    if is_cut_short { Err(RunError::Interrupted(Interrupted::new())) } else { Ok(value) }
 }
 
 impl EventLoop {
-    /// Runs until `future` is done.
+    /// Runs the loop until `future` is done, and for one tick more. It is a task like the one of [`run`](crate::run()),
+    /// but this looks after no Ctrl-C, shuts nothing down, and leaves the loop open.
+    ///
+    /// # Errors
+    ///
+    /// - [`Cancelled`](RunError::Cancelled): the future was cancelled.
+    /// - [`Nested`](RunError::Nested): a loop is running in this thread already.
+    /// - [`Closed`](RunError::Closed): this one is closed.
+    /// - [`Stopped`](RunError::Stopped): somebody stopped the loop first; the future was dropped, without its awaiting
+    ///   cleanup.
+    /// - [`Os`](RunError::Os): what the system says when a wait fails.
+    ///
+    /// # Panics
+    ///
+    /// When the future panicked, with the same payload.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// assert_eq!(event_loop.run_until_complete(async { 1 })?, 1);
+    /// assert_eq!(event_loop.run_until_complete(async { 2 })?, 2);
+    /// event_loop.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, RunError> {
-        let inner = &**self.inner();
-        let _running = Running::start(inner)?;
-        let main = Arc::new(Main { woken: AtomicBool::new(false), handle: self.handle() });
-        let waker = Waker::from(main.clone());
-        let mut cx = Context::from_waker(&waker);
-        let mut future = pin!(future);
-        let mut result = None;
-        let done = Cell::new(false);
-        let mut step = || {
-            main.woken.store(false, Ordering::Release);
-            if done.get() {
-                return;
-            }
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-                Ok(Poll::Pending) => return,
-                Ok(Poll::Ready(value)) => result = Some(Ok(value)),
-                Err(panic) => result = Some(Err(panic)),
-            }
-            done.set(true);
-        };
-        let entry = NonNull::from(&*main).cast();
-        main.clone().wake();
-        inner
-            .run(Some(MainStep { entry, step: &mut step }), &|| done.get())
-            .map_err(RunError::Os)?;
-        match result {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(panic)) => resume_unwind(panic),
-            None => Err(RunError::Stopped),
-        }
+        conclude(self.inner().run_main(future, Location::caller()))
     }
 
-    /// Runs until [`stop`](Self::stop).
+    /// Runs the loop until [`stop`](Self::stop).
+    ///
+    /// # Errors
+    ///
+    /// - [`Nested`](RunError::Nested): a loop is running in this thread already.
+    /// - [`Closed`](RunError::Closed): this one is closed.
+    /// - [`Os`](RunError::Os): what the system says when a wait fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.stop();
+    /// event_loop.run_forever()?; // one tick, since it was stopped before
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_forever(&self) -> Result<(), RunError> {
         let _running = Running::start(self.inner())?;
-        self.inner().run(None, &|| false).map_err(RunError::Os)
+        self.inner().run(None).map_err(RunError::Os)
     }
 
     /// Runs one tick without blocking.
     pub(crate) fn run_once(&self) -> Result<(), RunError> {
         let _running = Running::start(self.inner())?;
-        self.inner().tick(false, None).map_err(RunError::Os)
+        self.inner().tick(false, None).map(drop).map_err(RunError::Os)
     }
 }
 
+/// How the main future ended, if it did.
+type MainResult<T> = Result<Result<T, MainEnd>, RunError>;
+
+/// How a main future ended without a value.
+pub(crate) enum MainEnd {
+    /// Cancelled, and by nobody but Ctrl-C.
+    Interrupted,
+    Task(TaskEnd),
+}
+
+fn conclude<T>(result: MainResult<T>) -> Result<T, RunError> {
+    result?.map_err(|end| match end {
+        MainEnd::Interrupted => RunError::Interrupted(Interrupted::new()),
+        MainEnd::Task(TaskEnd::Cancelled) => RunError::Cancelled,
+        MainEnd::Task(TaskEnd::Panicked(panic)) => resume_unwind(panic),
+    })
+}
+
 impl Inner {
+    /// Runs a main future. Does not unwind: a panic of the future is a value here.
+    pub(crate) fn run_main<F: Future>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+    ) -> MainResult<F::Output> {
+        let _running = Running::start(self)?;
+        let main = Arc::new(Main {
+            info: TaskInfo::with_site(site),
+            woken: AtomicBool::new(false),
+            handle: LoopHandle::new(self.shared.clone()),
+        });
+        let waker = Waker::from(main.clone());
+        // SAFETY: by I2 the waker keeps the facts, and this is the thread that polls.
+        let task = unsafe { TaskRef::new(NonNull::from(&main.info), waker.clone()) };
+        let _main_task = MainTask::set(self, task.clone());
+        // SAFETY: by I2 `main` and `waker` live longer than the scope, which stays in this function.
+        let mut scope = pin!(unsafe { TaskScope::new(future, NonNull::from(&main.info)) });
+        let mut cx = Context::from_waker(&waker);
+        let mut result = None;
+        let mut step = || {
+            main.woken.store(false, Ordering::Release);
+            if result.is_none() {
+                if let Poll::Ready(value) = scope.as_mut().poll(&mut cx) {
+                    result = Some(value);
+                    return true;
+                }
+            }
+            false
+        };
+        let entry = NonNull::from(&*main).cast();
+        waker.wake_by_ref();
+        self.run(Some(MainStep { entry, step: &mut step })).map_err(RunError::Os)?;
+        let result = result.ok_or(RunError::Stopped)?;
+        Ok(result.map_err(|end| match end {
+            // Somebody else's request is not Ctrl-C's, even if both came.
+            TaskEnd::Cancelled if self.is_interrupted() && task.uncancel() == 0 => {
+                MainEnd::Interrupted
+            }
+            end => MainEnd::Task(end),
+        }))
+    }
+
     /// Ticks until it is stopped, or until the tick after the one in which the main future ended: what that made ready
     /// still runs, as in asyncio, where it is a callback of the main task that stops the loop.
-    fn run(&self, mut main: Option<MainStep<'_>>, is_done: &dyn Fn() -> bool) -> io::Result<()> {
+    fn run(&self, mut main: Option<MainStep<'_>>) -> io::Result<()> {
         loop {
-            self.tick(true, main.as_mut())?;
+            let is_done = self.tick(true, main.as_mut())?;
             if self.stopping.get() {
                 return Ok(());
             }
-            if is_done() {
+            if is_done {
                 self.stopping.set(true);
             }
         }
     }
 
-    /// A Ctrl-C that came.
-    pub(crate) fn take_interrupt(&self) {}
-}
-
-/// This loop is running, until this is dropped.
-struct Running<'a> {
-    inner: &'a Inner,
-    _entered: Entered<'a>,
-}
-
-impl<'a> Running<'a> {
-    fn start(inner: &'a Inner) -> Result<Self, RunError> {
-        if inner.is_closed() {
-            return Err(RunError::Closed);
+    /// Acts on a Ctrl-C that came.
+    pub(crate) fn take_interrupt(&self) {
+        let cancels = match self.interrupt.get() {
+            Interrupt::CancelsMain => true,
+            Interrupt::EndsShutdown => false,
+            Interrupt::Ignored | Interrupt::Received => return,
+        };
+        if !CtrlC::came() {
+            return;
         }
-        if is_any_running() {
-            return Err(RunError::Nested);
+        self.interrupt.set(Interrupt::Received);
+        let main = self.main.borrow().clone();
+        match main {
+            Some(main) if cancels => drop(main.cancel()),
+            Some(main) => main.waker().wake_by_ref(),
+            None => {}
         }
-        inner.state.set(State::Running);
-        Ok(Self { inner, _entered: Entered::to_run(inner) })
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.get() == Interrupt::Received
+    }
+
+    fn wake_fd(&self) -> io::Result<std::os::fd::RawFd> {
+        match &mut *self.selector.borrow_mut() {
+            Some(selector) => selector.wake_fd(),
+            None => Err(io::Error::other(crate::LoopClosed::new())),
+        }
     }
 }
 
-impl Drop for Running<'_> {
+/// The loop knows the main task until this is dropped.
+struct MainTask<'a> {
+    inner: &'a Inner,
+}
+
+impl<'a> MainTask<'a> {
+    fn set(inner: &'a Inner, task: TaskRef) -> Self {
+        inner.main.replace(Some(task));
+        Self { inner }
+    }
+}
+
+impl Drop for MainTask<'_> {
     fn drop(&mut self) {
-        self.inner.stopping.set(false);
-        self.inner.state.set(State::Idle);
+        self.inner.main.replace(None);
     }
 }
 
 /// What the main future's waker leads to.
-pub(crate) struct Main {
+struct Main {
+    info: TaskInfo,
     /// Is there an entry in the ready queue, or on its way there?
     woken: AtomicBool,
     handle: LoopHandle,
 }
-
 impl Main {
     fn entry(self: Arc<Self>) -> Entry {
         let ptr = NonNull::new(Arc::into_raw(self).cast_mut().cast()).expect("an Arc is not null");
@@ -215,6 +353,47 @@ impl Error for RunError {
         match self {
             Self::Os(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+/// What a program's `main` returns when all it does is [`run`](crate::run()).
+///
+/// A value ends the process as it would as `main`'s own result; [`Interrupted`] ends it by SIGINT, as shells expect;
+/// another [`RunError`] is printed, and the exit code is 1.
+///
+/// # Examples
+///
+/// ```
+/// fn main() -> asyncio_loop::Exit {
+///     asyncio_loop::run(async { println!("hello") }).into()
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "return it from `main`"]
+pub struct Exit {
+    how: Result<ExitCode, RunError>,
+}
+
+impl<T: Termination> From<Result<T, RunError>> for Exit {
+    fn from(result: Result<T, RunError>) -> Self {
+        Self { how: result.map(Termination::report) }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        match self.how {
+            Ok(code) => code,
+            Err(RunError::Interrupted(interrupted)) => interrupted.exit(),
+            Err(error) => {
+                eprint!("error: {error}");
+                if let Some(cause) = error.source() {
+                    eprint!(": {cause}");
+                }
+                eprintln!();
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -13,10 +13,17 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use asyncio_coro::hooks::{self, Report};
 
 use crate::error::NoRunningLoop;
-use crate::event_loop::{EventLoop, Inner};
+use crate::event_loop::{EventLoop, Inner, State};
 use crate::exception::ExceptionContext;
+use crate::run::RunError;
+use crate::timers::TimerKey;
 
 thread_local! {
     static ENTERED: Cell<Option<NonNull<Inner>>> = const { Cell::new(None) };
@@ -55,10 +62,103 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// A loop is running until this is dropped.
+pub(crate) struct Running<'a> {
+    inner: &'a Inner,
+    _hooks: TierHooks,
+    _entered: Entered<'a>,
+}
+
+impl<'a> Running<'a> {
+    pub(crate) fn start(inner: &'a Inner) -> Result<Self, RunError> {
+        inner.may_run()?;
+        inner.state.set(State::Running);
+        Ok(Self { inner, _hooks: TierHooks::set(inner), _entered: Entered::to_run(inner) })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inner.stopping.set(false);
+        self.inner.state.set(State::Idle);
+    }
+}
+
+/// What tier 1 asks of a loop is answered by this one until this is dropped.
+pub(crate) struct TierHooks {
+    previous: Option<(Option<Rc<dyn hooks::Clock>>, Option<Rc<dyn hooks::Reporter>>)>,
+}
+
+impl TierHooks {
+    /// A loop that is being dropped leaves them as they are: nothing can own it any more.
+    pub(crate) fn set(inner: &Inner) -> Self {
+        let previous = inner.this.upgrade().map(|inner| {
+            let clock = hooks::set_clock(Some(inner.clone()));
+            (clock, hooks::set_reporter(Some(inner)))
+        });
+        Self { previous }
+    }
+}
+
+impl Drop for TierHooks {
+    fn drop(&mut self) {
+        if let Some((clock, reporter)) = self.previous.take() {
+            hooks::set_clock(clock);
+            hooks::set_reporter(reporter);
+        }
+    }
+}
+
+impl hooks::Clock for Inner {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn arm(&self, when: Instant, waker: &Waker) -> hooks::TimerToken {
+        hooks::TimerToken(self.add_timer(when, waker).to_bits())
+    }
+
+    fn disarm(&self, token: hooks::TimerToken) {
+        self.cancel_timer(TimerKey::from_bits(token.0));
+    }
+}
+
+impl hooks::Reporter for Inner {
+    fn report(&self, report: Report) {
+        let (context, task) = match report {
+            Report::SkippedCleanup { task, site, reason, .. } => {
+                let message = format!("the cleanup of a scope {reason}");
+                (ExceptionContext::new(message).with_site(site), task)
+            }
+            Report::DropPanicked { task, message, .. } => {
+                (ExceptionContext::new(format!("panic in a destructor: {message}")), task)
+            }
+            other => (ExceptionContext::new(other.to_string()), None),
+        };
+        self.report(match task {
+            Some(task) => context.with_task(task.name),
+            None => context,
+        });
+    }
+}
+
 /// Calls `f` with the loop this thread is in.
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Inner>) -> R) -> R {
     // SAFETY: by I1 the loop lives, by I2 the reference ends with `f`, before the `Entered` that is below us does.
     f(ENTERED.get().map(|inner| unsafe { inner.as_ref() }))
+}
+
+impl Inner {
+    /// Why this loop cannot be run here and now, if it cannot.
+    pub(crate) fn may_run(&self) -> Result<(), RunError> {
+        if self.is_closed() {
+            Err(RunError::Closed)
+        } else if is_any_running() {
+            Err(RunError::Nested)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Is a loop running in this thread?

@@ -1,14 +1,20 @@
 //! The end of a loop: what upper tiers finish, and what is dropped when it is closed.
 
-use std::future::Future;
+use std::cmp::Reverse;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use crate::event_loop::{Inner, State};
-use crate::exception::{contain, discard};
-use crate::running::Entered;
-use crate::timers::Action;
+use asyncio_coro::task::TaskEnd;
+
+use crate::clock::saturating_add;
+use crate::event_loop::{Inner, Interrupt, State};
+use crate::exception::{ExceptionContext, contain, discard};
+use crate::run::MainEnd;
+use crate::running::{Entered, TierHooks};
+use crate::timers::{Action, TimerKey};
 
 /// What an upper tier does when a loop ends, added with
 /// [`EventLoop::add_close_hook`](crate::EventLoop::add_close_hook).
@@ -41,18 +47,54 @@ pub trait CloseHook {
 }
 
 impl Inner {
+    /// Gives each upper tier its phase. True if Ctrl-C cut that short.
+    pub(crate) fn shut_down(&self) -> bool {
+        if self.interrupt.get() == Interrupt::CancelsMain {
+            self.interrupt.set(Interrupt::EndsShutdown);
+        }
+        let was_interrupted = self.is_interrupted();
+        if was_interrupted {
+            // That one is dealt with, and the next one ends the process.
+            self.interrupt.set(Interrupt::Ignored);
+        }
+        let mut hooks = self.hooks.borrow().clone();
+        // From the top tier down, those of one tier in the order in which they were added.
+        hooks.sort_by_key(|hook| Reverse(hook.tier()));
+        for hook in &hooks {
+            self.run_phase(&**hook);
+        }
+        self.is_interrupted()
+    }
+
+    fn run_phase(&self, hook: &dyn CloseHook) {
+        let problem = match self.run_main(within_grace(self, hook), Location::caller()) {
+            Ok(Ok(true)) => return,
+            Ok(Ok(false)) => ExceptionContext::new(abandoned(hook)),
+            Ok(Err(MainEnd::Task(TaskEnd::Panicked(panic)))) => {
+                ExceptionContext::new("panic while the event loop was shutting down")
+                    .with_panic(panic)
+            }
+            Ok(Err(_)) => ExceptionContext::new("the shutdown of the event loop was cancelled"),
+            Err(error) => {
+                ExceptionContext::new("the event loop could not shut down").with_error(error)
+            }
+        };
+        self.report(problem);
+    }
+
     /// Drops everything that is alive on this loop, then shuts its doors. Idempotent; not to be called while it runs.
     pub(crate) fn close(&self) {
         if self.is_closed() {
             return;
         }
+        let _hooks = TierHooks::set(self);
         let _entered = Entered::to_close(self);
         self.state.set(State::Closing);
         let hooks = self.hooks.borrow().clone();
         // Dropping one thing wakes another, and other threads go on waking; but nothing new starts on a closing loop,
         // so this ends when every future has been dropped by the entry that its wake brought here.
         loop {
-            let live: usize = hooks.iter().map(|hook| hook.wake_live()).sum();
+            let live: usize = hooks.iter().map(|hook| wake_live(&**hook)).sum();
             let dropped = self.drop_queued();
             if live == 0 && !dropped {
                 break;
@@ -67,7 +109,7 @@ impl Inner {
         // A push that began before the door was shut is waited for, and what it brought is dropped here.
         while self.drop_queued() {}
         for hook in &hooks {
-            hook.closed();
+            contain(|| hook.closed());
         }
         discard(hooks);
         self.drop_attachments();
@@ -98,8 +140,50 @@ impl Inner {
     }
 }
 
-/// The hooks in the order of their phases: from the top tier down, those of one tier in the order of their adding.
-pub(crate) fn in_order(mut hooks: Vec<Rc<dyn CloseHook>>) -> Vec<Rc<dyn CloseHook>> {
-    hooks.sort_by_key(|hook| std::cmp::Reverse(hook.tier()));
-    hooks
+/// A hook that panics has nothing alive that we could wait for.
+fn wake_live(hook: &dyn CloseHook) -> usize {
+    let mut live = 0;
+    contain(|| live = hook.wake_live());
+    live
+}
+
+/// Says what was abandoned.
+fn abandoned(hook: &dyn CloseHook) -> String {
+    let names = catch_unwind(AssertUnwindSafe(|| hook.abandoned())).unwrap_or_default();
+    if names.is_empty() {
+        return format!("tier {} did not shut down within its grace period", hook.tier());
+    }
+    format!("abandoned when the event loop shut down: {}", names.join(", "))
+}
+
+/// Polls a phase until it is done, or its grace is over, or Ctrl-C came. True if it is done.
+async fn within_grace(inner: &Inner, hook: &dyn CloseHook) -> bool {
+    let deadline = saturating_add(inner.clock.now(), hook.grace());
+    let mut phase = hook.shutdown();
+    let mut timer = Timer { inner, key: None };
+    poll_fn(|cx| {
+        if phase.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if inner.is_interrupted() || inner.clock.now() >= deadline {
+            return Poll::Ready(false);
+        }
+        // The waker is the main future's, the same at every poll.
+        timer.key.get_or_insert_with(|| inner.add_timer(deadline, cx.waker()));
+        Poll::Pending
+    })
+    .await
+}
+
+struct Timer<'a> {
+    inner: &'a Inner,
+    key: Option<TimerKey>,
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.inner.cancel_timer(key);
+        }
+    }
 }

@@ -22,17 +22,21 @@ use crate::timers::Due;
 /// The main future's place in the ready queue, and its step.
 pub(crate) struct MainStep<'a> {
     pub(crate) entry: NonNull<()>,
-    pub(crate) step: &'a mut dyn FnMut(),
+    /// Returns true when it ended the future.
+    pub(crate) step: &'a mut dyn FnMut() -> bool,
 }
 
 impl Inner {
-    /// Runs one tick; blocks when there is nothing to do and `may_block`.
-    pub(crate) fn tick(&self, may_block: bool, main: Option<&mut MainStep<'_>>) -> io::Result<()> {
+    /// Runs one tick; blocks when there is nothing to do and `may_block`. True if the main future ended in it.
+    pub(crate) fn tick(
+        &self,
+        may_block: bool,
+        main: Option<&mut MainStep<'_>>,
+    ) -> io::Result<bool> {
         self.drain_remote();
         self.poll(may_block && self.ready.is_empty() && !self.stopping.get())?;
         self.queue_due_timers();
-        self.run_ready(main);
-        Ok(())
+        Ok(self.run_ready(main))
     }
 
     /// Moves what other threads sent into the ready queue; not more than is there now, they could go on for ever.
@@ -127,7 +131,8 @@ impl Inner {
     }
 
     /// Runs exactly what is queued now. A panic ends its entry only.
-    fn run_ready(&self, mut main: Option<&mut MainStep<'_>>) {
+    fn run_ready(&self, mut main: Option<&mut MainStep<'_>>) -> bool {
+        let mut is_done = false;
         let left = Cell::new(self.ready.len());
         while left.get() > 0 {
             // One guard for as many entries as do not panic.
@@ -138,7 +143,7 @@ impl Inner {
                     match &mut main {
                         Some(main) if main.entry == entry.ptr() => {
                             entry.discard();
-                            (main.step)();
+                            is_done |= (main.step)();
                         }
                         _ => entry.run(),
                     }
@@ -151,6 +156,7 @@ impl Inner {
                 );
             }
         }
+        is_done
     }
 }
 
