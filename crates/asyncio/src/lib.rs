@@ -1,1 +1,46 @@
-//! Python's asyncio, as Rust: nine tiers under one name.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+// The tiers, bottom up. (The empty lines keep rustfmt from sorting them.)
+#[doc(inline)]
+pub use asyncio_coro as coro;
+
+#[doc(inline)]
+pub use asyncio_loop as event_loop;
+
+#[doc(inline)]
+pub use asyncio_future as future;
+
+#[doc(inline)]
+pub use asyncio_task as task;
+
+#[doc(inline)]
+pub use asyncio_executor as executor;
+
+#[doc(inline)]
+pub use asyncio_queue as queue;
+
+#[doc(inline)]
+pub use asyncio_transport as transport;
+
+#[doc(inline)]
+pub use asyncio_protocol as protocol;
+
+#[doc(inline)]
+pub use asyncio_stream as stream;
+
+// The paved path, bottom up: what a service is written with. The rest is in the modules.
+#[doc(no_inline)]
+pub use asyncio_coro::{CancelledError, yield_now};
+
+#[doc(no_inline)]
+pub use asyncio_loop::{RunError, get_running_loop, run};
+
+#[doc(no_inline)]
+pub use asyncio_queue::{Event, Lock, Queue, Semaphore};
+
+/// Traits whose methods belong to the paved path, and nothing else: `use asyncio::prelude::*;`.
+pub mod prelude {
+    #[doc(no_inline)]
+    pub use asyncio_coro::{Stream as _, StreamExt as _};
+}
