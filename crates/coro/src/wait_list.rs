@@ -111,6 +111,7 @@ impl WaitList {
     /// A dropped [`Wait`] is out of the list. If it had been notified but had not yet resumed, that
     /// notification is gone: a tool for which that matters calls [`Wait::leave`] and passes it on.
     /// A *forgotten* one (`mem::forget`) stays a waiter that never resumes; its notification is lost.
+    #[inline]
     pub fn wait(&self) -> Wait<'_> {
         Wait { list: ListRef::new(self), node: Node::new(), borrow: PhantomData }
     }
@@ -118,6 +119,7 @@ impl WaitList {
     /// Notifies the first waiter that is not notified yet; false if there is none.
     ///
     /// Its waker is called before this returns.
+    #[inline]
     pub fn notify_one(&self) -> bool {
         let Some(node) = self.queue.pop_front() else { return false };
         node.state.set(State::Notified);
@@ -146,21 +148,25 @@ impl WaitList {
     }
 
     /// Whether `notify_one` would find somebody.
+    #[inline]
     pub fn has_waiters(&self) -> bool {
         self.notified.get() < self.live.get()
     }
 
     /// How many wait, those included that are notified and have not resumed yet.
+    #[inline]
     pub fn len(&self) -> usize {
         self.live.get()
     }
 
     /// Whether nobody waits, not even a notified waiter that has not resumed yet.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.live.get() == 0
     }
 
     /// How many are notified and have not resumed yet.
+    #[inline]
     pub fn notified(&self) -> usize {
         self.notified.get()
     }
@@ -181,6 +187,7 @@ impl WaitList {
     }
 
     /// A waiter leaves `Waking` or `Notified`.
+    #[inline]
     fn uncount_notified(&self) {
         self.notified.set(self.notified.get() - 1);
         self.live.set(self.live.get() - 1);
@@ -255,6 +262,7 @@ impl Wait<'_> {
     /// }
     /// future::block_on(second);
     /// ```
+    #[inline]
     pub fn leave(self: Pin<&mut Self>) -> bool {
         let this = self.into_ref();
         // By I3 the list is there: this is a method of a `Wait<'a>`, inside 'a.
@@ -270,6 +278,7 @@ impl Wait<'_> {
     }
 
     /// Whether it is notified and has not resumed yet.
+    #[inline]
     pub fn is_notified(&self) -> bool {
         self.node.is_notified()
     }
@@ -278,6 +287,7 @@ impl Wait<'_> {
 impl Future for Wait<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.into_ref();
         this.project_ref().node.poll(this.list.get(), cx)
@@ -335,6 +345,7 @@ impl<T> RcWait<T> {
     }
 
     /// As [`Wait::leave`].
+    #[inline]
     pub fn leave(self: Pin<&mut Self>) -> bool {
         self.project().wait.leave()
     }
@@ -345,6 +356,7 @@ impl<T> RcWait<T> {
     }
 
     /// As [`Wait::is_notified`].
+    #[inline]
     pub fn is_notified(&self) -> bool {
         self.wait.is_notified()
     }
@@ -353,6 +365,7 @@ impl<T> RcWait<T> {
 impl<T> Future for RcWait<T> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().wait.poll(cx)
     }
@@ -388,7 +401,23 @@ impl Node {
         }
     }
 
+    #[inline]
     fn poll(self: Pin<&Self>, list: &WaitList, cx: &mut Context<'_>) -> Poll<()> {
+        match self.state.get() {
+            State::Idle => {
+                self.waker.set(Some(cx.waker().clone()));
+                let ticket = list.tickets.get() + 1;
+                list.tickets.set(ticket);
+                self.ticket.set(ticket);
+                list.queue.push_back(self);
+                self.joined(list)
+            }
+            State::Notified => self.resumed(list),
+            _ => self.poll_rarer(list, cx),
+        }
+    }
+
+    fn poll_rarer(self: Pin<&Self>, list: &WaitList, cx: &mut Context<'_>) -> Poll<()> {
         if self.state.get() == State::Waiting {
             if self.is_waker(cx.waker()) {
                 return Poll::Pending;
@@ -401,14 +430,6 @@ impl Node {
             }
         }
         match self.state.get() {
-            State::Idle => {
-                self.waker.set(Some(cx.waker().clone()));
-                let ticket = list.tickets.get() + 1;
-                list.tickets.set(ticket);
-                self.ticket.set(ticket);
-                list.queue.push_back(self);
-                self.joined(list)
-            }
             State::Rejoining => {
                 self.waker.set(Some(cx.waker().clone()));
                 list.queue.insert_by_ticket(self);
@@ -419,16 +440,18 @@ impl Node {
                 self.resumed(list)
             }
             State::Notified => self.resumed(list),
-            State::Waiting | State::Resumed => Poll::Ready(()),
+            State::Idle | State::Waiting | State::Resumed => Poll::Ready(()),
         }
     }
 
+    #[inline]
     fn joined(&self, list: &WaitList) -> Poll<()> {
         self.state.set(State::Waiting);
         list.live.set(list.live.get() + 1);
         Poll::Pending
     }
 
+    #[inline]
     fn resumed(&self, list: &WaitList) -> Poll<()> {
         self.state.set(State::Resumed);
         list.uncount_notified();
@@ -436,22 +459,32 @@ impl Node {
         Poll::Ready(())
     }
 
+    #[inline]
     fn leave(self: Pin<&Self>, list: &WaitList) -> bool {
-        let state = self.state.replace(State::Idle);
-        match state {
-            State::Idle | State::Rejoining | State::Resumed => return false,
-            State::Waiting => {
-                list.queue.unlink(self);
-                list.live.set(list.live.get() - 1);
+        match self.state.get() {
+            State::Idle => false,
+            State::Rejoining | State::Resumed => {
+                self.state.set(State::Idle);
+                false
             }
-            State::Waking => {
-                list.waking.unlink(self);
-                list.uncount_notified();
-            }
-            State::Notified => list.uncount_notified(),
+            _ => self.leave_list(list),
         }
+    }
+
+    fn leave_list(self: Pin<&Self>, list: &WaitList) -> bool {
+        let was_waiting = self.state.get() == State::Waiting;
+        if was_waiting {
+            list.queue.unlink(self);
+            list.live.set(list.live.get() - 1);
+        } else {
+            if self.state.get() == State::Waking {
+                list.waking.unlink(self);
+            }
+            list.uncount_notified();
+        }
+        self.state.set(State::Idle);
         drop(self.waker.take());
-        state != State::Waiting
+        !was_waiting
     }
 
     fn rejoin(&self) {
@@ -494,11 +527,13 @@ enum State {
 struct Link(NonNull<Node>);
 
 impl Link {
+    #[inline]
     fn to(node: Pin<&Node>) -> Self {
         Link(NonNull::from(node.get_ref()))
     }
 
     /// The node. To be called on a link that was just read from a chain; the result is for the moment (I5).
+    #[inline]
     fn node<'x>(self) -> Pin<&'x Node> {
         // SAFETY: by I1 a link in a chain points to a node, which by I2 is only ever borrowed shared.
         let node = unsafe { self.0.as_ref() };
@@ -524,6 +559,7 @@ impl Chain {
         Chain { head: Cell::new(None), tail: Cell::new(None) }
     }
 
+    #[inline]
     fn push_back(&self, node: Pin<&Node>) {
         self.insert_before(node, None);
     }
@@ -541,6 +577,7 @@ impl Chain {
         self.insert_before(node, place);
     }
 
+    #[inline]
     fn insert_before(&self, node: Pin<&Node>, next: Option<Link>) {
         let link = Some(Link::to(node));
         let previous = match next {
@@ -555,6 +592,7 @@ impl Chain {
         node.next.set(next);
     }
 
+    #[inline]
     fn unlink(&self, node: Pin<&Node>) {
         let (previous, next) = (node.previous.take(), node.next.take());
         match previous {
@@ -567,6 +605,7 @@ impl Chain {
         }
     }
 
+    #[inline]
     fn pop_front<'x>(&self) -> Option<Pin<&'x Node>> {
         let node = self.head.get()?.node();
         self.unlink(node);
@@ -584,6 +623,7 @@ impl ListRef {
     }
 
     /// The list. To be called by a holder that is in use, or in its drop.
+    #[inline]
     fn get<'x>(self) -> &'x WaitList {
         // SAFETY: by I3 the holder still borrows or keeps the list, which is only ever borrowed shared.
         unsafe { self.0.as_ref() }
@@ -606,6 +646,7 @@ impl Drop for WakeAll<'_> {
 }
 
 /// The one place where a waker is called.
+#[inline]
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();

@@ -56,6 +56,7 @@ impl Event {
     /// event.clear();
     /// assert!(!event.is_set());
     /// ```
+    #[inline]
     pub fn is_set(&self) -> bool {
         self.is_set.get()
     }
@@ -66,6 +67,7 @@ impl Event {
     ///
     /// Cancelling it changes nothing for anybody else: a `set` is not used up by who sees it.
     #[doc(alias = "notified")]
+    #[inline]
     pub async fn wait(&self) {
         if !self.is_set.get() {
             self.waiters.wait().await;

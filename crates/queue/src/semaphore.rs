@@ -51,6 +51,7 @@ impl Semaphore {
     ///
     /// Cancelled, it loses its place in the queue and nothing else. If a permit had been taken for it already,
     /// the permit goes back and to the next waiter.
+    #[inline]
     pub async fn acquire(&self) -> SemaphorePermit<'_> {
         match self.acquire_nowait() {
             Ok(permit) => permit,
@@ -75,6 +76,7 @@ impl Semaphore {
     /// assert!(semaphore.acquire_nowait().is_ok());
     /// ```
     #[doc(alias = "try_acquire")]
+    #[inline]
     pub fn acquire_nowait(&self) -> Result<SemaphorePermit<'_>, WouldBlock> {
         if self.locked() {
             return Err(WouldBlock::new());
@@ -95,13 +97,17 @@ impl Semaphore {
     /// assert_eq!(semaphore.value(), 1);
     /// ```
     #[doc(alias = "add_permits")]
+    #[inline]
     pub fn release(&self) {
         // At the very limit a permit is lost, which nobody can live to see.
         self.value.set(self.value.get().saturating_add(1));
-        self.hand_out();
+        if self.waiters.has_waiters() {
+            self.hand_out();
+        }
     }
 
     /// Whether `acquire` would have to wait: no permit is free, or others wait already.
+    #[inline]
     pub fn locked(&self) -> bool {
         self.value.get() == 0 || !self.waiters.is_empty()
     }
@@ -179,6 +185,7 @@ impl SemaphorePermit<'_> {
 }
 
 impl Drop for SemaphorePermit<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.semaphore.release();
     }
