@@ -6,12 +6,12 @@ use std::fmt;
 /// Says that an operation ended because it was cancelled.
 ///
 /// Cancelling unwinds a task by dropping its futures from the inside out, so this value appears only where somebody asked
-/// for it: `catch_cancel`, `CancelScope::run`, and the results of tasks
+/// for it: [`catch_cancel`](crate::catch_cancel), [`CancelScope::run`](crate::CancelScope::run), and the results of tasks
 /// and futures in the tiers above. No other error type of the tower has a variant for it.
 ///
 /// ```
 /// use asyncio_coro::CancelledError;
-/// assert_eq!(CancelledError::new().to_string(), "cancelled");
+/// assert_eq!(CancelledError::__new().to_string(), "cancelled");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ impl CancelledError {
     /// Makes one. For the tiers above, which turn a cancelled task or future into a value.
     #[doc(hidden)]
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn __new() -> Self {
         CancelledError
     }
 }

@@ -15,8 +15,8 @@ use std::task::{Context, Waker};
 
 use crate::hooks::{self, Report, SkipReason};
 use crate::node::{
-    ABOVE, Above, Base, CLEANING, DONE, HAS_CLEANUP, Node, OWN, PROBED, REPORTED, Root, SHIELD,
-    STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
+    ABOVE, Above, Base, CLEANING, CUTTING, DONE, HAS_CLEANUP, Node, OWN, PROBED, REPORTED, Root,
+    SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
 };
 
 /// Passes, in a row, in which nobody polled an inner scope, until it counts as parked. Long enough for any container that
@@ -38,7 +38,7 @@ impl Node {
         self.base().set(OWN);
         self.recount();
         let mut wakers = Wakers::default();
-        self.base().take_wakers(&mut wakers.0);
+        wakers.extend_from(self.base());
         wakers
     }
 
@@ -129,7 +129,24 @@ impl Node {
     pub(crate) fn begin_cleanup(&self) {
         self.base().orphan_children();
         self.base().set(CLEANING);
+        self.base().grace.set(0);
         self.epoch.set(newest_epoch());
+    }
+
+    /// Whether `request` was made after the running cleanup began; else it comes from a scope inside the cleanup that has
+    /// unwound and can only be dropped.
+    pub(crate) fn is_newer(&self, request: Request) -> bool {
+        request.epoch > self.mask()
+    }
+
+    /// Decides to cut the running cleanup as soon as the scopes inside it have unwound.
+    pub(crate) fn cut(&self) {
+        if self.base().has(CUTTING) {
+            return;
+        }
+        self.base().set(CUTTING | UNWINDING | ABOVE);
+        self.recount();
+        begin_unwinding(self.base());
     }
 
     /// The running cleanup has taken note of a newer request: it no longer reaches it.
@@ -138,11 +155,11 @@ impl Node {
     }
 
     /// Says that this scope has unwound for a request from above: whoever polls it must unwind too.
-    pub(crate) fn end_unwound(&self, epoch: u64) {
+    pub(crate) fn end_unwound(&self) {
         self.base().orphan_children();
         self.base().clear(CLEANING | HAS_CLEANUP | UNWINDING);
         self.base().set(UNWOUND | ABOVE);
-        self.epoch.set(self.epoch.get().max(epoch));
+        self.epoch.set(newest_epoch());
         self.recount();
     }
 
@@ -194,7 +211,7 @@ impl Node {
                     other.inherited.set(epoch);
                     other.recount();
                     wakers.extend(other.take_waker());
-                    other.base().take_wakers(&mut wakers.0);
+                    wakers.extend_from(other.base());
                 }
             }
             match level {
@@ -235,7 +252,8 @@ impl Node {
         }
     }
 
-    fn skipped(&self, reason: SkipReason) -> Option<Report> {
+    /// What is to be reported, once, if the cleanup is skipped and one is owed.
+    pub(crate) fn skipped(&self, reason: SkipReason) -> Option<Report> {
         let base = self.base();
         if !base.has(HAS_CLEANUP) || !base.has(STARTED) || base.has(REPORTED | DONE | UNWOUND) {
             return None;
@@ -252,7 +270,7 @@ impl Root {
         self.base().request.set(fresh_epoch());
         self.recount();
         let mut wakers = Wakers::default();
-        self.base().take_wakers(&mut wakers.0);
+        wakers.extend_from(self.base());
         wakers
     }
 
@@ -340,6 +358,10 @@ pub(crate) struct Wakers(Vec<Waker>);
 impl Wakers {
     pub(crate) fn extend(&mut self, wakers: impl IntoIterator<Item = Waker>) {
         self.0.extend(wakers);
+    }
+
+    pub(crate) fn extend_from(&mut self, base: &Base) {
+        base.take_wakers(&mut self.0);
     }
 
     pub(crate) fn wake(self) {

@@ -9,4 +9,5 @@ mod scope;
 
 pub use handle::{TaskRef, current_task};
 pub use info::{LocalInfo, TaskId, TaskInfo};
+pub(crate) use scope::drop_body;
 pub use scope::{TaskEnd, TaskScope};
