@@ -1,0 +1,182 @@
+//! The writing half: at once when nothing waits, else gathered, under flow control.
+
+use std::io::{self, IoSlice};
+use std::mem;
+use std::task::{Context, Poll};
+
+use asyncio_loop::Ready;
+
+use crate::endpoint::Endpoint;
+use crate::flow_control::WriteBufferLimits;
+use crate::selector_transport::SelectorTransport;
+
+impl SelectorTransport {
+    pub(crate) fn write(&self, pieces: &[&[u8]]) {
+        assert!(!self.writing.eof.get(), "write() after write_eof()");
+        if pieces.iter().all(|piece| piece.is_empty()) {
+            return;
+        }
+        let Some(endpoint) = self.endpoint().filter(|_| !self.lost.get()) else {
+            return self.count_dropped_write();
+        };
+        assert!(endpoint.can_write(), "write() on a transport that only reads");
+        if let [data] = pieces {
+            self.write_one(&endpoint, data);
+        } else {
+            let was_empty = self.writing.buffer.borrow().is_empty();
+            for piece in pieces {
+                self.writing.buffer.borrow_mut().push(piece);
+            }
+            if was_empty && self.send_buffered(&endpoint).is_err() {
+                return;
+            }
+        }
+        self.maybe_pause();
+    }
+
+    fn write_one(&self, endpoint: &Endpoint, data: &[u8]) {
+        let mut rest = data;
+        if self.writing.buffer.borrow().is_empty() {
+            match endpoint.send(data) {
+                Ok(sent) => rest = &data[sent..],
+                Err(error) => return self.fatal_error(error),
+            }
+        }
+        self.writing.buffer.borrow_mut().push(rest);
+    }
+
+    /// Sends from the buffer, once. `Err`: the connection is over.
+    fn send_buffered(&self, endpoint: &Endpoint) -> Result<(), ()> {
+        let mut buffer = self.writing.buffer.borrow_mut();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let (bytes, count) = buffer.gather(&mut slices);
+        match endpoint.send_vectored(&slices[..count]) {
+            Ok(sent) => {
+                buffer.advance(sent);
+                // Everything we gathered went out: the socket may still be writable, and then no
+                // event tells of it. A short write is followed by one.
+                if sent == bytes && !buffer.is_empty() {
+                    if let Some(registration) = &*self.registration.borrow() {
+                        registration.requeue(Ready::WRITE);
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                drop(buffer);
+                self.fatal_error(error);
+                Err(())
+            }
+        }
+    }
+
+    /// The socket may take more.
+    pub(crate) fn write_ready(&self, endpoint: &Endpoint) {
+        if self.lost.get() || self.writing.buffer.borrow().is_empty() {
+            return;
+        }
+        if self.send_buffered(endpoint).is_err() {
+            return;
+        }
+        let buffered = self.write_buffer_size();
+        if self.writing.flow.resumes_at(buffered) {
+            // It may write again, also on a closing transport: that still goes out.
+            self.call("resume_writing", |protocol| protocol.resume_writing());
+        }
+        if self.lost.get() || !self.writing.buffer.borrow().is_empty() {
+            return;
+        }
+        if self.closing.get() {
+            self.lose_now();
+        } else {
+            if self.writing.eof.get() {
+                self.shutdown_write(endpoint);
+            }
+            self.wake_flush_waiters();
+        }
+    }
+
+    pub(crate) fn write_eof(&self) {
+        let Some(endpoint) = self.endpoint() else { return };
+        if self.closing.get() || !endpoint.can_write() || self.writing.eof.replace(true) {
+            return;
+        }
+        if endpoint.is_pipe() {
+            self.close();
+        } else if self.writing.buffer.borrow().is_empty() {
+            self.shutdown_write(&endpoint);
+        }
+    }
+
+    pub(crate) fn can_write(&self) -> bool {
+        self.endpoint().is_some_and(|endpoint| endpoint.can_write())
+    }
+
+    fn shutdown_write(&self, endpoint: &Endpoint) {
+        if let Err(error) = endpoint.shutdown_write() {
+            self.fatal_error(error);
+        }
+    }
+
+    /// The reader of a pipe that we only write to is gone.
+    pub(crate) fn reader_went(&self) {
+        if self.writing.buffer.borrow().is_empty() {
+            self.close();
+        } else {
+            self.force_close(Some(io::ErrorKind::BrokenPipe.into()));
+        }
+    }
+
+    pub(crate) fn write_buffer_size(&self) -> usize {
+        self.writing.buffer.borrow().len()
+    }
+
+    pub(crate) fn write_buffer_limits(&self) -> WriteBufferLimits {
+        self.writing.flow.limits()
+    }
+
+    pub(crate) fn set_write_buffer_limits(&self, limits: WriteBufferLimits) {
+        self.writing.flow.set_limits(limits);
+        self.maybe_pause();
+    }
+
+    fn maybe_pause(&self) {
+        if self.writing.flow.pauses_at(self.write_buffer_size()) {
+            self.call("pause_writing", |protocol| protocol.pause_writing());
+        }
+    }
+
+    fn count_dropped_write(&self) {
+        let dropped = self.writing.dropped.get().saturating_add(1);
+        self.writing.dropped.set(dropped);
+        if dropped >= LOG_THRESHOLD_FOR_CONNLOST_WRITES {
+            log::warn!("{self:?}: write on a lost connection, {dropped} so far");
+        }
+    }
+
+    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.lost.get() || self.writing.buffer.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        // Taken out, because `clone` and `will_wake` are the waker's own code.
+        let mut waiters = mem::take(&mut *self.writing.flush_waiters.borrow_mut());
+        if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
+        self.writing.flush_waiters.borrow_mut().append(&mut waiters);
+        Poll::Pending
+    }
+
+    pub(crate) fn wake_flush_waiters(&self) {
+        let waiters = mem::take(&mut *self.writing.flush_waiters.borrow_mut());
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+}
+
+/// Slices in one `writev`: 1 KiB of stack, at least 256 KiB of data when writes are small.
+const SLICES: usize = 64;
+
+/// asyncio's constant of this name: so many silent drops are a mistake of the program.
+const LOG_THRESHOLD_FOR_CONNLOST_WRITES: u32 = 5;
