@@ -1,1 +1,34 @@
-//! A coroutine being driven
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod create;
+mod task;
+
+mod join_error;
+mod registry;
+mod report;
+mod spawn;
+
+mod members;
+mod ready;
+
+mod gather;
+mod shield;
+mod sleep;
+mod timeout;
+mod wait;
+
+mod group;
+
+pub use asyncio_coro::task::{TaskId, current_task};
+
+pub use self::create::create_task;
+pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};
+pub use self::group::{ExceptionGroup, TaskGroup};
+pub use self::join_error::JoinError;
+pub use self::registry::all_tasks;
+pub use self::shield::shield;
+pub use self::sleep::{Sleep, sleep, sleep_until};
+pub use self::task::Task;
+pub use self::timeout::{Timeout, TimeoutError, timeout, timeout_at};
+pub use self::wait::{ReturnWhen, wait};

@@ -1,0 +1,461 @@
+//! `TaskGroup`: children that borrow, and that have all ended when the group's scope is left.
+//!
+//! A group is one future. Its children live inside it and are polled from its `poll` only, never by the loop; that is
+//! what lets them borrow: a future that is forgotten is never polled again, so neither are they. Each child has a waker
+//! of its own, which puts its number on the group's [ready list](crate::ready), so that a poll of the group polls the
+//! children that were woken and no others.
+//!
+//! The group's future is `finally_with(Drive, JoinChildren)`. [`Drive`] polls the body and the children until all have
+//! ended. When a request to cancel comes from outside, the body unwinds first, while the children still run; then
+//! `Drive` is dropped, and [`JoinChildren`] cancels the children and polls them to their end. A newer request cancels
+//! them again. When a child fails the group is *aborted*: its own scope around the body is cancelled, and so are the
+//! other children, and `Drive` goes on to the end. No other scope ever hears of that.
+//!
+//! # Invariants
+//!
+//! - **G1** The `TaskGroup` is a local of the future of `scope`, so it does not move, and it lives until everything that
+//!   has the reference `&'scope TaskGroup` is gone: the body and the cleanup are dropped before it because they are
+//!   declared after it, and all children are dropped by [`Teardown`], also declared after it. When that has run the
+//!   group is closed and takes no more. If the future is forgotten, the group and its children are forgotten with it,
+//!   in memory that is never freed.
+//! - **G2** No future, value, error or waker of a user is polled, called or dropped inside a borrow of a cell of the
+//!   group: a child is taken out of the slab to be polled, and popped to be dropped.
+#![expect(unsafe_code, reason = "the group's future refers to the group beside it")]
+
+mod child;
+mod exception_group;
+mod handle;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use asyncio_coro::scope::{Cleanup, Newer, finally_with};
+use asyncio_coro::task::TaskRef;
+use asyncio_coro::{CancelScope, CancelledError};
+use asyncio_loop::get_running_loop;
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use crate::ready::ReadyList;
+use crate::registry::Registry;
+use crate::report;
+use crate::task::{Handle, Task};
+
+use self::child::{AnyChild, Born, ChildEnd};
+pub use self::exception_group::ExceptionGroup;
+pub(crate) use self::handle::ChildHandle;
+
+/// Tasks that belong together: all have ended when the scope is left, and they may borrow from the function around it.
+///
+/// See [`scope`](Self::scope). The two lifetimes are those of [`std::thread::scope`]: `'env` is what the children may
+/// borrow from, `'scope` is how long the group lives.
+pub struct TaskGroup<'scope, 'env: 'scope, E> {
+    state: Cell<State>,
+    /// The live children, by number.
+    children: RefCell<Slab<Member<'scope, E>>>,
+    /// The numbers of those to be polled.
+    ready: Arc<ReadyList>,
+    /// Errors of children, in the order in which they failed.
+    errors: RefCell<Vec<E>>,
+    /// The first panic of a child.
+    panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// Cancelled to abort the body.
+    body: CancelScope,
+    /// Where children are listed, under a loop of ours.
+    registry: Option<Rc<Registry>>,
+    // Both invariant.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// A child in its group.
+struct Member<'scope, E> {
+    task: TaskRef,
+    /// Taken out while it is polled.
+    child: Option<Pin<Box<dyn AnyChild<E> + 'scope>>>,
+}
+
+/// How a body ended: by itself, or because the group was aborted.
+type Ended<R, E> = Result<Result<R, E>, CancelledError>;
+
+/// What a group takes: Open, then perhaps Aborting, then Closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Its children have been cancelled; it takes no new ones.
+    Aborting,
+    /// Nothing is left, or soon will be.
+    Closed,
+}
+
+impl<'env, E> TaskGroup<'_, 'env, E> {
+    /// Runs `body` with a new group; comes back when `body` *and* every child have ended.
+    ///
+    /// Children are made with [`create_task`](Self::create_task) and may borrow whatever outlives the call, without `Arc`
+    /// and without `'static`. The children run concurrently with the body and with each other, on one thread.
+    ///
+    /// - All well: the value of `body`.
+    /// - A child fails: the body and the other children are cancelled, with their cleanup, and awaited.
+    /// - The body fails: the children are cancelled and awaited.
+    /// - A child or the body panics: the rest is cancelled and awaited, then the panic goes on.
+    /// - Cancelled from outside: the body unwinds while the children go on, then the children are cancelled and awaited.
+    ///   A further request cancels them again. If one of them fails meanwhile, or had failed before, the errors are given
+    ///   in place of the cancellation, and the request is met at the next suspension after the scope.
+    ///
+    /// That a child was cancelled on its own, by its handle, is no error.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExceptionGroup`] with every error, of the children in the order in which they failed, of the body last. It is
+    /// empty if [`cancel`](Self::cancel) has cut the body short and there was no error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelling unwinds the body and all children. Dropping the future drops them, in this order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_task::{sleep, TaskGroup};
+    /// use std::cell::RefCell;
+    /// use std::time::Duration;
+    ///
+    /// asyncio_loop::testing::run(async {
+    ///     let words = vec![String::from("to"), String::from("be")];
+    ///     let seen = RefCell::new(Vec::new());
+    ///     let total = TaskGroup::scope(async |group| {
+    ///         for word in &words {
+    ///             group.create_task(async {
+    ///                 sleep(Duration::from_secs(1)).await;
+    ///                 seen.borrow_mut().push(word.as_str()); // borrows both
+    ///                 Ok(())
+    ///             });
+    ///         }
+    ///         let first = group.create_task(async { Ok(words[0].len()) });
+    ///         Ok::<_, std::io::Error>(first.await? + 1)
+    ///     });
+    ///     assert_eq!(total.await.unwrap(), 3);
+    ///     assert_eq!(*seen.borrow(), ["to", "be"]);
+    /// }).unwrap();
+    /// ```
+    ///
+    /// What lives in the body itself may end before a child does, so no child may borrow it:
+    ///
+    /// ```compile_fail,E0597
+    /// # use asyncio_task::TaskGroup;
+    /// # async fn outer() {
+    /// TaskGroup::scope(async |group| {
+    ///     let local = String::from("gone when the body ends");
+    ///     let borrowed = &local;
+    ///     group.create_task(async move { Ok::<_, String>(borrowed.len()) });
+    ///     Ok(())
+    /// }).await.unwrap();
+    /// # }
+    /// ```
+    pub async fn scope<R, F>(body: F) -> Result<R, ExceptionGroup<E>>
+    where
+        F: for<'scope> AsyncFnOnce(&'scope TaskGroup<'scope, 'env, E>) -> Result<R, E>,
+    {
+        let place = TaskGroup::new();
+        let place: *const TaskGroup<'_, 'env, E> = &raw const place;
+        // SAFETY: by G1 the group stays where it is for as long as the reference is used.
+        let group = unsafe { &*place };
+        let _teardown = Teardown(group);
+        let drive =
+            Drive { close: Close(group), body: Some(group.body.run(body(group))), ended: None };
+        let ended = finally_with(drive, JoinChildren { group, begun: false }).await;
+        if let Some(payload) = group.panic.take() {
+            resume_unwind(payload);
+        }
+        let mut errors = group.errors.take();
+        let value = match ended {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => {
+                errors.push(error);
+                None
+            }
+            Err(CancelledError { .. }) => None,
+        };
+        match value {
+            Some(value) if errors.is_empty() => Ok(value),
+            _ => Err(ExceptionGroup::new(errors)),
+        }
+    }
+}
+
+impl<'scope, E: 'scope> TaskGroup<'scope, '_, E> {
+    /// Makes a task of `future` in this group; it takes its first step in the next tick.
+    ///
+    /// It has everything a task has: a name, a handle to await and cancel it, a place in `all_tasks`. If it gives `Err`,
+    /// that error goes to the group, and the handle's is a [`JoinError`](crate::JoinError) that is neither a cancellation
+    /// nor a panic. Children may make further children, also when the body has ended.
+    ///
+    /// A group that is being aborted, or is over, takes no more: `future` is dropped, and the handle is that of a
+    /// cancelled task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_task::TaskGroup;
+    ///
+    /// asyncio_loop::run(async {
+    ///     let text = String::from("borrowed");
+    ///     let length = TaskGroup::scope(async |group| {
+    ///         let child = group.create_task(async { Ok::<_, std::io::Error>(text.len()) });
+    ///         child.set_name("measure");
+    ///         Ok(child.await?)
+    ///     });
+    ///     assert_eq!(length.await.unwrap(), 8);
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn create_task<T, F>(&'scope self, future: F) -> Task<T>
+    where
+        F: Future<Output = Result<T, E>> + 'scope,
+        T: 'scope,
+    {
+        let site = Location::caller();
+        if self.state.get() != State::Open {
+            drop(future);
+            return Task::new(Handle::Child(child::stillborn(site)));
+        }
+        let key = self.children.borrow().vacant_key();
+        let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
+        let Born { child, task, handle } =
+            child::create(future, site, &self.ready, index, self.registry.as_ref());
+        // Nothing above runs foreign code, so the key is still vacant.
+        let first_step = task.waker().clone();
+        let inserted = self.children.borrow_mut().insert(Member { task, child: Some(child) });
+        debug_assert_eq!(key, inserted);
+        first_step.wake();
+        Task::new(Handle::Child(handle))
+    }
+
+    /// Ends the group early: cancels the body, unless it has ended, and all children, with their cleanup.
+    ///
+    /// [`scope`](Self::scope) then gives what it would have given without the cancelled parts: the body's value if it had
+    /// one, the errors if there are any, else an [`ExceptionGroup`] that is empty. Calling it again does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_task::{sleep, TaskGroup};
+    /// use std::time::Duration;
+    ///
+    /// asyncio_loop::testing::run(async {
+    ///     let found = TaskGroup::scope(async |group| {
+    ///         for n in 1..100 {
+    ///             group.create_task(async move { Ok::<_, String>(sleep(Duration::from_secs(n)).await) });
+    ///         }
+    ///         sleep(Duration::from_millis(1500)).await;
+    ///         group.cancel();
+    ///         Ok("enough")
+    ///     });
+    ///     assert_eq!(found.await.unwrap(), "enough");
+    /// }).unwrap();
+    /// ```
+    pub fn cancel(&'scope self) {
+        self.abort();
+    }
+}
+
+impl<'scope, 'env, E> TaskGroup<'scope, 'env, E> {
+    fn new() -> Self {
+        let registry = get_running_loop().ok().map(|event_loop| Registry::of(&event_loop));
+        Self {
+            state: Cell::new(State::Open),
+            children: RefCell::default(),
+            ready: ReadyList::new(),
+            errors: RefCell::default(),
+            panic: Cell::new(None),
+            body: CancelScope::new(),
+            registry,
+            scope: PhantomData,
+            env: PhantomData,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.children.borrow().is_empty()
+    }
+
+    /// Cancels the body and the children, once.
+    fn abort(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Aborting);
+            self.cancel_children();
+            self.body.cancel();
+        }
+    }
+
+    fn cancel_children(&self) {
+        let tasks: Vec<_> =
+            self.children.borrow().iter().map(|(_, member)| member.task.clone()).collect();
+        for task in tasks {
+            task.cancel();
+        }
+    }
+
+    /// Polls the next `count` children that are ready.
+    fn poll_children(&self, count: usize) {
+        for _ in 0..count {
+            let Some(index) = self.ready.pop() else { break };
+            let key = index as usize;
+            let taken =
+                self.children.borrow_mut().get_mut(key).and_then(|member| member.child.take());
+            // Missing: a late wake of one that has ended.
+            let Some(mut child) = taken else { continue };
+            let Poll::Ready(end) = child.as_mut().poll_child() else {
+                self.children.borrow_mut()[key].child = Some(child);
+                continue;
+            };
+            let member = self.children.borrow_mut().remove(key);
+            drop((child, member));
+            match end {
+                ChildEnd::Quietly => {}
+                ChildEnd::Failed(error) => {
+                    self.errors.borrow_mut().push(error);
+                    self.abort();
+                }
+                ChildEnd::Panicked(payload) => {
+                    match self.panic.take() {
+                        None => self.panic.set(Some(payload)),
+                        Some(first) => {
+                            self.panic.set(Some(first));
+                            report::lost_panic(payload);
+                        }
+                    }
+                    self.abort();
+                }
+            }
+        }
+    }
+}
+
+impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroup")
+            .field("tasks", &self.children.borrow().len())
+            .field("errors", &self.errors.borrow().len())
+            .field("state", &self.state.get())
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The body and the children, until all have ended.
+    struct Drive<'a, 'scope, 'env, E, B, O> {
+        // Dropped first: what the body's destructors create is not to live.
+        close: Close<'a, 'scope, 'env, E>,
+        #[pin]
+        body: Option<B>,
+        ended: Option<O>,
+    }
+}
+
+/// Lets a group take no more children when dropped.
+struct Close<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
+
+impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R, E>>
+where
+    B: Future<Output = Ended<R, E>>,
+{
+    type Output = Ended<R, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let group = this.close.0;
+        // What becomes ready from here on, by the body for instance, has its turn in the next tick.
+        let ready = group.ready.begin(cx.waker());
+        if let Some(body) = this.body.as_mut().as_pin_mut() {
+            if let Poll::Ready(ended) = body.poll(cx) {
+                this.body.set(None);
+                let failed = matches!(ended, Ok(Err(_)));
+                *this.ended = Some(ended);
+                if failed {
+                    group.abort();
+                }
+            }
+        }
+        group.poll_children(ready);
+        match this.ended.take() {
+            Some(ended) if group.is_empty() => Poll::Ready(ended),
+            ended => {
+                *this.ended = ended;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<E> Drop for Close<'_, '_, '_, E> {
+    fn drop(&mut self) {
+        // Children that are left are still to be cancelled, by `JoinChildren` or by `Teardown`.
+        self.0.state.set(State::Closed);
+    }
+}
+
+/// Cancels what children are left, and polls them to their end.
+struct JoinChildren<'a, 'scope, 'env, E> {
+    group: &'a TaskGroup<'scope, 'env, E>,
+    begun: bool,
+}
+
+impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, '_, E> {
+    fn poll_cleanup(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let group = self.group;
+        let ready = group.ready.begin(cx.waker());
+        if !self.begun {
+            self.begun = true;
+            group.cancel_children();
+        }
+        group.poll_children(ready);
+        if !group.is_empty() {
+            return Poll::Pending;
+        }
+        if let Some(payload) = group.panic.take() {
+            resume_unwind(payload);
+        }
+        Poll::Ready(())
+    }
+
+    fn on_newer_request(self: Pin<&mut Self>) -> Newer {
+        self.group.cancel_children();
+        Newer::Keep
+    }
+
+    /// Errors are not to be lost to a cancellation: the group gives them, and the request is met at the next suspension.
+    fn recover(self: Pin<&mut Self>) -> Option<Ended<R, E>> {
+        let has_errors = !self.group.errors.borrow().is_empty();
+        has_errors.then(|| Err(CancelledError::__new()))
+    }
+}
+
+/// The end of a group, however it comes: closes it and drops the children one by one.
+struct Teardown<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
+
+impl<E> Drop for Teardown<'_, '_, '_, E> {
+    fn drop(&mut self) {
+        let group = self.0;
+        group.state.set(State::Closed);
+        loop {
+            // One at a time, and outside the borrow (G2): a destructor may look at the group.
+            let key = group.children.borrow().iter().next().map(|(key, _)| key);
+            let Some(key) = key else { break };
+            let member = group.children.borrow_mut().remove(key);
+            drop(member);
+        }
+        if let Some(payload) = group.panic.take() {
+            report::lost_panic(payload);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What `gather` and `wait` share: polling many tasks, each only when it was woken.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use crate::ready::{Member, ReadyList};
+use crate::task::Handle;
+
+/// The tasks that one future waits for, by number.
+pub(crate) struct Members {
+    list: Arc<ReadyList>,
+    started: bool,
+}
+
+impl Members {
+    pub(crate) fn new() -> Self {
+        Self { list: ReadyList::new(), started: false }
+    }
+
+    /// One poll: looks at every task the first time, later at those that were woken since, and calls `ended` with each
+    /// one's number when it has ended, once.
+    pub(crate) fn poll<'a, T: 'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        count: usize,
+        task: impl Fn(usize) -> &'a Handle<T>,
+        mut ended: impl FnMut(usize, &'a Handle<T>),
+    ) {
+        let ready = self.list.begin(cx.waker());
+        if !self.started {
+            self.started = true;
+            for index in 0..count {
+                let task = task(index);
+                if self.has_ended(index, task) {
+                    ended(index, task);
+                }
+            }
+        }
+        for _ in 0..ready {
+            let Some(index) = self.list.pop() else { break };
+            let index = index as usize;
+            let task = task(index);
+            if !task.is_settled() && self.has_ended(index, task) {
+                ended(index, task);
+            }
+        }
+    }
+
+    fn has_ended<T>(&self, index: usize, task: &Handle<T>) -> bool {
+        if task.is_finished() && task.poll_done(&mut Context::from_waker(Waker::noop())).is_ready()
+        {
+            return true;
+        }
+        let index = u32::try_from(index).expect("fewer than 2^32 tasks fit in memory");
+        let waker = Member::waker(&self.list, index);
+        task.poll_done(&mut Context::from_waker(&waker)).is_ready()
+    }
+}

@@ -1,0 +1,183 @@
+//! The loop's list of live tasks, and what happens to them when the loop closes.
+//!
+//! The list holds a reference to every task. So no waker, wherever it is kept or dropped, is ever a task's last one, and
+//! no task vanishes because nobody holds its handle. A task leaves when its future is gone.
+//!
+//! *Roots* are tasks of the loop. Children of a [`TaskGroup`](crate::TaskGroup) are listed too, so that `all_tasks` shows
+//! them, but closing never waits for them: they live and die inside a root, and a forgotten group must not block the end.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use asyncio_coro::task::TaskRef;
+use asyncio_loop::{CloseHook, EventLoop, get_running_loop};
+use slab::Slab;
+
+/// All live tasks of one loop.
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: RefCell<Slab<Entry>>,
+    /// How many roots are in `entries`.
+    roots: Cell<usize>,
+    /// The sequence number of the next task.
+    next: Cell<u64>,
+    /// Whether the loop knows of us.
+    hooked: Cell<bool>,
+    /// Roots numbered below this are being waited for.
+    draining: Cell<u64>,
+    /// How many of those are left.
+    undrained: Cell<usize>,
+    /// Who waits for them.
+    drainer: Cell<Option<Waker>>,
+}
+
+struct Entry {
+    task: TaskRef,
+    root: bool,
+    sequence: u64,
+}
+
+impl Registry {
+    /// The registry of `event_loop`, which learns of it at the first call.
+    pub(crate) fn of(event_loop: &EventLoop) -> Rc<Self> {
+        let registry = event_loop.extension::<Self>();
+        if !registry.hooked.replace(true) {
+            event_loop.add_close_hook(Rc::new(CancelAll(registry.clone())));
+        }
+        registry
+    }
+
+    /// Lists a task; the answer is its slot.
+    pub(crate) fn enter(&self, task: TaskRef, root: bool) -> u32 {
+        let sequence = self.next.get();
+        self.next.set(sequence + 1);
+        let slot = self.entries.borrow_mut().insert(Entry { task, root, sequence });
+        if root {
+            self.roots.set(self.roots.get() + 1);
+        }
+        u32::try_from(slot).expect("fewer than 2^32 tasks fit in memory")
+    }
+
+    /// Takes a task off the list.
+    pub(crate) fn leave(&self, slot: u32) {
+        let entry = self.entries.borrow_mut().try_remove(slot as usize);
+        // A closed loop has emptied the list; children of a forgotten group may still come here.
+        let Some(Entry { task, root, sequence }) = entry else { return };
+        if root {
+            self.roots.set(self.roots.get() - 1);
+            if sequence < self.draining.get() {
+                self.undrained.set(self.undrained.get() - 1);
+                if self.undrained.get() == 0 {
+                    if let Some(waker) = self.drainer.take() {
+                        waker.wake();
+                    }
+                }
+            }
+        }
+        drop(task);
+    }
+
+    /// The task in `slot`.
+    pub(crate) fn get(&self, slot: u32) -> Option<TaskRef> {
+        self.entries.borrow().get(slot as usize).map(|entry| entry.task.clone())
+    }
+
+    fn tasks(&self, which: impl Fn(&Entry) -> bool) -> Vec<TaskRef> {
+        let entries = self.entries.borrow();
+        let mut tasks: Vec<_> = entries.iter().filter(|(_, entry)| which(entry)).collect();
+        // Slots are used again, so their order says nothing.
+        tasks.sort_unstable_by_key(|(_, entry)| entry.sequence);
+        tasks.into_iter().map(|(_, entry)| entry.task.clone()).collect()
+    }
+
+    /// Cancels every root and waits for it; and again for those that were created meanwhile. A task that a cleanup
+    /// creates and awaits therefore gets its turn.
+    async fn cancel_all(self: Rc<Self>) {
+        while self.roots.get() > 0 {
+            let roots = self.tasks(|entry| entry.root);
+            self.draining.set(self.next.get());
+            self.undrained.set(roots.len());
+            for task in roots {
+                task.cancel();
+            }
+            poll_fn(|cx| {
+                if self.undrained.get() == 0 {
+                    return Poll::Ready(());
+                }
+                let stale = self.drainer.replace(Some(cx.waker().clone()));
+                drop(stale);
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+}
+
+/// What the loop calls when it ends.
+struct CancelAll(Rc<Registry>);
+
+impl CloseHook for CancelAll {
+    fn tier(&self) -> u8 {
+        4
+    }
+
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(self.0.clone().cancel_all())
+    }
+
+    fn grace(&self) -> Duration {
+        GRACE
+    }
+
+    fn abandoned(&self) -> Vec<String> {
+        let roots = self.0.tasks(|entry| entry.root);
+        roots.iter().map(|task| format!("{} (created at {})", task.name(), task.site())).collect()
+    }
+
+    fn wake_live(&self) -> usize {
+        for task in self.0.tasks(|entry| entry.root) {
+            task.waker().wake_by_ref();
+        }
+        self.0.roots.get()
+    }
+
+    fn closed(&self) {
+        // Only children of forgotten groups can be left; nobody will ever take them off.
+        let left = self.0.entries.take();
+        drop(left);
+    }
+}
+
+/// Every live task of the running loop, oldest first: tasks made by [`create_task`](crate::create_task) and children of
+/// groups. `run`'s main future is no task of this tier and is not among them.
+///
+/// # Panics
+///
+/// Panics when no loop is running on this thread.
+///
+/// ```
+/// use asyncio_task::{all_tasks, create_task};
+/// asyncio_loop::run(async {
+///     let task = create_task(std::future::pending::<()>());
+///     task.set_name("idle");
+///     let names: Vec<_> = all_tasks().iter().map(|task| task.name()).collect();
+///     assert_eq!(names, ["idle"]);
+/// })?;
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
+#[must_use]
+#[track_caller]
+pub fn all_tasks() -> Vec<TaskRef> {
+    match get_running_loop() {
+        Ok(event_loop) => Registry::of(&event_loop).tasks(|_| true),
+        Err(error) => panic!("all_tasks: {error}"),
+    }
+}
+
+/// How long closing waits for cancelled tasks before it abandons them, reporting each. Long enough for goodbyes over a
+/// network, short enough for a person at a terminal.
+const GRACE: Duration = Duration::from_secs(5);

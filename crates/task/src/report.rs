@@ -1,0 +1,35 @@
+//! Where panics go that nobody awaits: the loop's exception handler.
+
+use std::any::Any;
+
+use asyncio_loop::{ExceptionContext, get_running_loop};
+
+use crate::join_error::{Identity, JoinError};
+
+/// A task panicked, or a destructor of what it left did, and nobody holds its handle.
+pub(crate) fn panic(task: Identity, payload: Box<dyn Any + Send>) {
+    let context = ExceptionContext::new("task panicked and nobody awaits it").with_panic(payload);
+    send(context.with_task(task.name).with_site(task.site));
+}
+
+/// A handle is dropped that knows how its task ended, and has never told anybody.
+pub(crate) fn unseen(error: JoinError) {
+    if let Some((task, payload)) = error.split_panic() {
+        let context =
+            ExceptionContext::new("task panicked and was never awaited").with_panic(payload);
+        send(context.with_task(task.name).with_site(task.site));
+    }
+}
+
+/// A child panicked, and its group has another panic to go on with, or was dropped.
+pub(crate) fn lost_panic(payload: Box<dyn Any + Send>) {
+    send(ExceptionContext::new("further panic in a TaskGroup").with_panic(payload));
+}
+
+fn send(context: ExceptionContext) {
+    match get_running_loop() {
+        Ok(event_loop) => event_loop.call_exception_handler(context),
+        // The loop is being closed, or this is another runtime's thread.
+        Err(_) => log::error!("{context}"),
+    }
+}

@@ -1,0 +1,330 @@
+//! The glue between async-task and the loop: what a task is made of, and how a wake becomes a ready-queue entry.
+//!
+//! One allocation holds everything: async-task's header (state, awaiter, vtable), our [`Meta`], and the future, wrapped
+//! in a [`Driven`], later its outcome in the same place. (A wrapped future of 2 KiB or more is boxed by async-task: a
+//! second allocation instead of a large one that would be kept for the outcome.) A wake on the loop's thread turns the
+//! reference that async-task hands to [`schedule`] into a 16-byte [`Entry`] and pushes it: no allocation, no lock.
+//!
+//! # Invariants
+//!
+//! - **S1** The future, its output and everything `!Send` in a task is touched on the loop's thread only. A wake from
+//!   another thread only carries the entry there. While a future lives the registry holds a reference to its task, so a
+//!   waker dropped elsewhere is never the last one; and the loop closes its remote queue only when no future lives, so
+//!   an entry refused there is an empty shell, which may leak.
+//! - **S2** [`Meta`] holds nothing that belongs to a user and nothing `!Send`: whichever thread drops the last waker
+//!   drops it. Other threads read `info.id()`, `info.site()`, `home` and the atomics, nothing else.
+//! - **S3** [`Meta`] and the future lie in one allocation and async-task drops the future first: pointers to the
+//!   metadata inside [`Driven`] are valid as long as it lives. A waker, a runnable or a handle keeps the allocation.
+//! - **S4** An entry's pointer is a `Runnable<Meta>` made raw, and is made a `Runnable<Meta>` again exactly once.
+//! - **S5** Nothing unwinds into async-task, which would abort or close the task: [`TaskScope`] catches panics of the
+//!   body and of its drop, and an outcome that nobody wants is dropped here, under `catch_unwind`.
+#![expect(unsafe_code, reason = "tasks are type-erased in the loop's queue and hold !Send futures")]
+
+use std::any::Any;
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+
+use async_task::{Builder, FallibleTask, Runnable};
+use asyncio_coro::task::{LocalInfo, TaskEnd, TaskInfo, TaskRef, TaskScope};
+use asyncio_loop::{Entry, EntryVTable, EventLoop, LoopHandle};
+use pin_project_lite::pin_project;
+
+use crate::join_error::{Identity, JoinError};
+use crate::registry::Registry;
+use crate::report;
+
+/// What a task carries beside its future.
+pub(crate) struct Meta {
+    info: TaskInfo,
+    /// The loop the task belongs to.
+    home: LoopHandle,
+    /// The task's slot in the registry.
+    slot: AtomicU32,
+    /// Whether somebody holds the handle and so will see how the task ends.
+    held: AtomicBool,
+}
+
+impl Meta {
+    /// To be called on the task's thread, where everything that leads here is.
+    fn local(&self) -> LocalInfo<'_> {
+        // SAFETY: by S1: the metadata is reached from the future and from the handle, both `!Send`.
+        unsafe { self.info.local() }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { id: self.info.id(), name: self.local().name(), site: self.info.site() }
+    }
+}
+
+/// How a task ended, as async-task keeps it for the handle.
+enum Outcome<T> {
+    Value(T),
+    Cancelled,
+    Panicked(Box<dyn Any + Send>),
+    /// Nobody wanted to know; what there was is dropped or reported.
+    Gone,
+}
+
+/// Creates a task on `event_loop` and queues its first step.
+pub(crate) fn spawn<F>(
+    event_loop: &EventLoop,
+    site: &'static Location<'static>,
+    future: F,
+) -> Spawned<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let registry = Registry::of(event_loop);
+    let meta = Meta {
+        info: TaskInfo::with_site(site),
+        home: event_loop.handle(),
+        slot: AtomicU32::new(u32::MAX),
+        held: AtomicBool::new(true),
+    };
+    let builder = Builder::new().propagate_panic(false).metadata(meta);
+    let member = registry.clone();
+    let wrap = |meta: &Meta| {
+        // SAFETY: by S3 the metadata outlives the future that is made here.
+        unsafe { Driven::new(future, NonNull::from(meta), member) }
+    };
+    // SAFETY: the future is 'static, and by S1 polled and dropped on this thread; `schedule` borrows nothing.
+    let (runnable, task) = unsafe { builder.spawn_unchecked(wrap, schedule) };
+    let info = NonNull::from(&runnable.metadata().info);
+    // SAFETY: by S3 the waker keeps the metadata.
+    let listed = unsafe { TaskRef::new(info, runnable.waker()) };
+    let slot = registry.enter(listed, true);
+    runnable.metadata().slot.store(slot, Ordering::Relaxed);
+    let meta = NonNull::from(runnable.metadata());
+    runnable.schedule();
+    Spawned {
+        meta,
+        task: Cell::new(Some(task.fallible())),
+        result: Cell::new(None),
+        settled: Cell::new(false),
+        registry,
+    }
+}
+
+/// async-task's schedule function: zero-sized, so that a wake does not clone a waker first.
+fn schedule(runnable: Runnable<Meta>) {
+    if runnable.metadata().home.is_current() {
+        let home: *const LoopHandle = &raw const runnable.metadata().home;
+        let entry = into_entry(runnable);
+        // SAFETY: this thread runs the loop, so the entry, and with it the metadata (S3), stays where it is until we return.
+        unsafe { &*home }.schedule(entry);
+    } else {
+        // The loop may run the entry and free the task before the push has returned.
+        let home = runnable.metadata().home.clone();
+        home.schedule(into_entry(runnable));
+    }
+}
+
+fn into_entry(runnable: Runnable<Meta>) -> Entry {
+    // SAFETY: by S4 the functions of the table take what `into_raw` gives; by S1 the loop calls them on its own thread.
+    unsafe { Entry::new(runnable.into_raw(), &STEP) }
+}
+
+/// What the loop can do with a task's entry: a step, or the end without one.
+static STEP: EntryVTable = EntryVTable { run: step, drop: discard };
+
+unsafe fn step(task: NonNull<()>) {
+    // SAFETY: by S4.
+    let runnable = unsafe { Runnable::<Meta>::from_raw(task) };
+    runnable.run();
+}
+
+unsafe fn discard(task: NonNull<()>) {
+    // SAFETY: by S4.
+    let runnable = unsafe { Runnable::<Meta>::from_raw(task) };
+    drop(runnable);
+}
+
+pin_project! {
+    /// The future that async-task sees: never unwinds, and takes the task off the registry when it goes.
+    struct Driven<F: Future> {
+        // Dropped first: while user code runs in its drop the task is still listed.
+        #[pin]
+        scope: TaskScope<F>,
+        membership: Membership,
+    }
+}
+
+/// Takes the task off the registry when dropped.
+struct Membership {
+    meta: NonNull<Meta>,
+    registry: Rc<Registry>,
+}
+
+impl<F: Future> Driven<F> {
+    /// # Safety
+    ///
+    /// `meta` must outlive the result.
+    unsafe fn new(future: F, meta: NonNull<Meta>, registry: Rc<Registry>) -> Self {
+        // SAFETY: the caller's promise.
+        let info = NonNull::from(&unsafe { meta.as_ref() }.info);
+        Self {
+            // SAFETY: the caller's promise; and by S3 the waker that async-task polls with keeps the metadata.
+            scope: unsafe { TaskScope::new(future, info) },
+            membership: Membership { meta, registry },
+        }
+    }
+}
+
+impl Membership {
+    fn meta(&self) -> &Meta {
+        // SAFETY: by S3, as `self` lies in a `Driven`.
+        unsafe { self.meta.as_ref() }
+    }
+}
+
+impl<F: Future> Future for Driven<F> {
+    type Output = Outcome<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let end = ready!(this.scope.poll(cx));
+        let meta = this.membership.meta();
+        let held = meta.held.load(Ordering::Relaxed);
+        Poll::Ready(match end {
+            Ok(value) if held => Outcome::Value(value),
+            Ok(value) => {
+                // S5: nobody wants the value; async-task would abort if its drop panicked.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                    report::panic(meta.identity(), payload);
+                }
+                Outcome::Gone
+            }
+            Err(TaskEnd::Cancelled) => Outcome::Cancelled,
+            Err(TaskEnd::Panicked(payload)) if held => Outcome::Panicked(payload),
+            Err(TaskEnd::Panicked(payload)) => {
+                report::panic(meta.identity(), payload);
+                Outcome::Gone
+            }
+        })
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.registry.leave(self.meta().slot.load(Ordering::Relaxed));
+    }
+}
+
+/// The handle's side of a task.
+pub(crate) struct Spawned<T> {
+    /// By S3 valid as long as `task` is there, which is until we are dropped.
+    meta: NonNull<Meta>,
+    /// Taken out only while it is polled, which may run the code of somebody's waker.
+    task: Cell<Option<FallibleTask<Outcome<T>, Meta>>>,
+    /// How the task ended, from the poll that learned it until somebody takes it.
+    result: Cell<Option<Result<T, JoinError>>>,
+    /// Whether `result` has been filled, even if it has been taken since.
+    settled: Cell<bool>,
+    registry: Rc<Registry>,
+}
+
+impl<T> Spawned<T> {
+    fn meta(&self) -> &Meta {
+        // SAFETY: by S3, as `self.task` keeps the allocation.
+        unsafe { self.meta.as_ref() }
+    }
+
+    pub(crate) fn info(&self) -> &TaskInfo {
+        &self.meta().info
+    }
+
+    pub(crate) fn local(&self) -> LocalInfo<'_> {
+        self.meta().local()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.meta().identity()
+    }
+
+    /// Asks the task to unwind; false if it has ended.
+    pub(crate) fn cancel(&self) -> bool {
+        if self.is_finished() {
+            return false;
+        }
+        let task = self.registry.get(self.meta().slot.load(Ordering::Relaxed));
+        task.is_some_and(|task| task.cancel())
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        if self.settled.get() {
+            return true;
+        }
+        let task = self.task.take();
+        let finished = task.as_ref().is_some_and(FallibleTask::is_finished);
+        self.task.set(task);
+        finished
+    }
+
+    /// Whether `poll_done` has been ready.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
+    /// Ready once the task has ended; how is kept for `take`.
+    pub(crate) fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.settled.get() {
+            return Poll::Ready(());
+        }
+        // Missing only if a waker's clone or drop polls the very handle it was given to.
+        let Some(mut task) = self.task.take() else { return Poll::Pending };
+        let polled = Pin::new(&mut task).poll(cx);
+        self.task.set(Some(task));
+        let result = match ready!(polled) {
+            Some(Outcome::Value(value)) => Ok(value),
+            Some(Outcome::Panicked(payload)) => Err(JoinError::panicked(self.identity(), payload)),
+            // Nothing at all: the loop was closed over it.
+            Some(Outcome::Cancelled | Outcome::Gone) | None => {
+                Err(JoinError::cancelled(self.identity()))
+            }
+        };
+        self.settled.set(true);
+        self.result.set(Some(result));
+        Poll::Ready(())
+    }
+
+    /// How the task ended; once.
+    pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
+        self.result.take()
+    }
+
+    /// Looks at how the task ended, if it has been learned and not taken.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        let result = self.result.take()?;
+        let seen = look(&result);
+        self.result.set(Some(result));
+        Some(seen)
+    }
+}
+
+/// Detaches. What the task left for us is dropped here, outside async-task; a panic nobody will see is reported.
+impl<T> Drop for Spawned<T> {
+    fn drop(&mut self) {
+        if self.is_finished() {
+            let _ = self.poll_done(&mut Context::from_waker(Waker::noop()));
+        } else {
+            self.meta().held.store(false, Ordering::Relaxed);
+        }
+        let unseen = self.result.take();
+        let task = self.task.take();
+        if let Some(Err(error)) = unseen {
+            report::unseen(error);
+        } else {
+            drop(unseen);
+        }
+        if let Some(task) = task {
+            task.detach();
+        }
+    }
+}

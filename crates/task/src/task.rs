@@ -1,0 +1,284 @@
+//! `Task`: the handle of a task, of the loop or of a group.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use asyncio_coro::scope::{Join, LeafScope};
+use asyncio_coro::task::{TaskId, TaskInfo, current_task};
+use pin_project_lite::pin_project;
+
+use crate::group::ChildHandle;
+use crate::join_error::{Identity, JoinError, Reason};
+use crate::spawn::Spawned;
+
+pin_project! {
+    /// The handle of a task: await it for the task's value, cancel it, name it.
+    ///
+    /// Made by [`create_task`](crate::create_task) and [`TaskGroup::create_task`](crate::TaskGroup::create_task).
+    /// Dropping it detaches the task, which goes on. If the task has panicked, or does so later, and nobody is left to
+    /// see it, the panic is reported to the loop's exception handler with the task's name and the place where it was
+    /// created.
+    ///
+    /// # Awaiting
+    ///
+    /// `task.await` gives `Ok` with the task's value, or a [`JoinError`] that says whether it was cancelled or
+    /// panicked. When the *awaiting* task is cancelled meanwhile, the awaited one is cancelled with it, once, and has
+    /// ended, cleanup included, when the awaiting task goes on unwinding. If it returns a value after all, that value is
+    /// delivered and the request is swallowed, as in asyncio. [`shield`](crate::shield) does not hand a request down.
+    ///
+    /// A task that awaits itself gets an error, not a deadlock.
+    ///
+    /// The handle has a place in the tree of cancellation scopes, so it must be pinned to be polled: `.await` does that,
+    /// [`pin!`](std::pin::pin) does, and [`shield`](crate::shield) and [`wait`](crate::wait()) need no pinning.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it is polled again after it has given its result.
+    ///
+    /// # Cancel safety
+    ///
+    /// See above: cancelling hands the request down, and dropping the awaiting future detaches the task. Use `shield` or
+    /// `wait` to be able to come back to it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_task::create_task;
+    ///
+    /// asyncio_loop::run(async {
+    ///     let answer = create_task(async { 6 * 7 });
+    ///     answer.set_name("answer");
+    ///     assert!(!answer.done());
+    ///     assert_eq!(answer.await.unwrap(), 42);
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[doc(alias = "JoinHandle")]
+    pub struct Task<T> {
+        #[pin]
+        leaf: LeafScope<Handle<T>>,
+    }
+}
+
+impl<T> Task<T> {
+    pub(crate) fn new(handle: Handle<T>) -> Self {
+        Self { leaf: LeafScope::new(handle) }
+    }
+
+    pub(crate) fn handle(&self) -> &Handle<T> {
+        self.leaf.get_ref()
+    }
+
+    /// Asks the task to unwind from the inside out, with the cleanup of all its scopes. Returns false if it has ended.
+    ///
+    /// The task becomes cancelled only if nothing in it swallows the request. If it has not taken its first step, it
+    /// never runs.
+    pub fn cancel(&self) -> bool {
+        self.handle().cancel()
+    }
+
+    /// How many requests to cancel are outstanding: each [`cancel`](Self::cancel) counts, swallowed or not, until
+    /// [`uncancel`](Self::uncancel) takes it back.
+    #[must_use]
+    pub fn cancelling(&self) -> u32 {
+        match self.handle() {
+            Handle::Loop(task) => task.local().cancelling(),
+            Handle::Child(task) => task.task().cancelling(),
+        }
+    }
+
+    /// Takes one request back and returns how many are left. At 0 a request that was not delivered yet is withdrawn.
+    pub fn uncancel(&self) -> u32 {
+        match self.handle() {
+            Handle::Loop(task) => task.local().uncancel(),
+            Handle::Child(task) => task.task().uncancel(),
+        }
+    }
+
+    /// Says whether the task has ended.
+    #[doc(alias = "is_finished")]
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.handle().is_finished()
+    }
+
+    /// Says whether the task has ended and was cancelled.
+    ///
+    /// ```
+    /// use asyncio_task::{create_task, wait, ReturnWhen};
+    /// asyncio_loop::run(async {
+    ///     let mut tasks = vec![create_task(std::future::pending::<()>())];
+    ///     tasks[0].cancel();
+    ///     let done = wait(&mut tasks, None, ReturnWhen::AllCompleted).await;
+    ///     assert!(done[0].cancelled());
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.handle().ended_with(JoinError::is_cancelled)
+    }
+
+    /// The task's name: what [`set_name`](Self::set_name) gave it, or `Task-` and its number.
+    #[doc(alias = "name")]
+    #[must_use]
+    pub fn get_name(&self) -> String {
+        self.handle().identity().name
+    }
+
+    /// Names the task, for reports.
+    pub fn set_name(&self, name: impl Into<Box<str>>) {
+        match self.handle() {
+            Handle::Loop(task) => task.local().set_name(name),
+            Handle::Child(task) => task.task().set_name(name),
+        }
+    }
+
+    /// The task's number, which no other task of this process has.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.info().id()
+    }
+
+    /// Where the task was created.
+    #[must_use]
+    pub fn site(&self) -> &'static Location<'static> {
+        self.info().site()
+    }
+
+    fn info(&self) -> &TaskInfo {
+        self.handle().info()
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().leaf.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handle = self.handle();
+        let state = match (handle.is_finished(), self.cancelling()) {
+            (true, _) if self.cancelled() => "cancelled",
+            (true, _) => "finished",
+            (false, 0) => "pending",
+            (false, _) => "cancelling",
+        };
+        write!(f, "<Task {state} name={:?} created at {}>", self.get_name(), self.site())
+    }
+}
+
+/// What a [`Task`] holds. All of it works on `&self`: a waker that is cloned or dropped in here may call anything.
+pub(crate) enum Handle<T> {
+    Loop(Spawned<T>),
+    Child(ChildHandle<T>),
+}
+
+impl<T> Handle<T> {
+    pub(crate) fn info(&self) -> &TaskInfo {
+        match self {
+            Handle::Loop(task) => task.info(),
+            Handle::Child(task) => task.task().info(),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        match self {
+            Handle::Loop(task) => task.identity(),
+            Handle::Child(task) => Identity::from(task.task()),
+        }
+    }
+
+    pub(crate) fn cancel(&self) -> bool {
+        match self {
+            Handle::Loop(task) => task.cancel(),
+            Handle::Child(task) => task.cancel(),
+        }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        match self {
+            Handle::Loop(task) => task.is_finished(),
+            Handle::Child(task) => task.is_finished(),
+        }
+    }
+
+    /// Whether `poll_done` has been ready.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Handle::Loop(task) => task.is_settled(),
+            Handle::Child(task) => task.is_finished(),
+        }
+    }
+
+    /// Ready once the task has ended. The result stays until [`take`](Self::take).
+    pub(crate) fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Handle::Loop(task) => task.poll_done(cx),
+            Handle::Child(task) => task.poll_done(cx),
+        }
+    }
+
+    /// How the task ended, once it has.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has been taken already.
+    pub(crate) fn take(&self) -> Result<T, JoinError> {
+        let result = match self {
+            Handle::Loop(task) => task.take(),
+            Handle::Child(task) => task.take(),
+        };
+        result.expect("a task gives its result once, and was awaited again")
+    }
+
+    /// Says whether the task has ended without a value and `is` holds for why.
+    pub(crate) fn ended_with(&self, is: impl Fn(&JoinError) -> bool) -> bool {
+        if !self.is_finished()
+            || self.poll_done(&mut Context::from_waker(Waker::noop())).is_pending()
+        {
+            return false;
+        }
+        let seen = match self {
+            Handle::Loop(task) => task.peek(|result| result.as_ref().is_err_and(is)),
+            Handle::Child(task) => task.peek(|result| result.as_ref().is_err_and(is)),
+        };
+        seen.unwrap_or(false)
+    }
+}
+
+impl<T> Join for Handle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll_join(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_finished()
+            && current_task().is_some_and(|me| me.info().id() == self.info().id())
+        {
+            return Poll::Ready(Err(JoinError::new(self.identity(), Reason::Itself)));
+        }
+        ready!(self.poll_done(cx));
+        if let Handle::Child(child) = &*self {
+            // A failed child has had its group cancel this very task, most likely; that comes first, as in asyncio.
+            if child.give_way() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.take())
+    }
+
+    fn hand_down(self: Pin<&mut Self>) {
+        self.cancel();
+    }
+
+    fn is_cancelled(output: &Self::Output) -> bool {
+        output.as_ref().is_err_and(|error| error.is_cancelled() || error.is_failed())
+    }
+}
