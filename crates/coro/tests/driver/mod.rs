@@ -2,13 +2,19 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![expect(unsafe_code, reason = "a task's scope is made with a promise that an Arc keeps")]
 
-use std::future::Future;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
+use asyncio_coro::hooks::{
+    Clock, Report, Reporter, SkipReason, TimerToken, set_clock, set_reporter,
+};
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
 /// A task without a loop: stepped by the test, whether or not it was woken.
@@ -70,8 +76,143 @@ impl<F: Future> TestTask<F> {
     }
 }
 
+/// What happened, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Rc<RefCell<Vec<&'static str>>>);
+
+impl Log {
+    pub(crate) fn push(&self, what: &'static str) {
+        self.0.borrow_mut().push(what);
+    }
+
+    pub(crate) fn take(&self) -> Vec<&'static str> {
+        self.0.take()
+    }
+}
+
+/// Yields `n` times.
+pub(crate) async fn yield_times(n: u32) {
+    for _ in 0..n {
+        asyncio_coro::yield_now().await;
+    }
+}
+
+/// Polls `future` once, from inside another future, and goes on with it pending.
+pub(crate) async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) {
+    poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Collects the reports of this thread until it is dropped.
+pub(crate) struct Reports {
+    seen: Rc<RefCell<Vec<Report>>>,
+    previous: Option<Rc<dyn Reporter>>,
+}
+
+struct Collector(Rc<RefCell<Vec<Report>>>);
+
+impl Reporter for Collector {
+    fn report(&self, report: Report) {
+        self.0.borrow_mut().push(report);
+    }
+}
+
+impl Reports {
+    pub(crate) fn collect() -> Self {
+        let seen = Rc::new(RefCell::default());
+        let previous = set_reporter(Some(Rc::new(Collector(Rc::clone(&seen)))));
+        Reports { seen, previous }
+    }
+
+    /// Why cleanups were skipped, so far.
+    pub(crate) fn reasons(&self) -> Vec<SkipReason> {
+        let reason = |report: &Report| match report {
+            Report::SkippedCleanup { reason, .. } => Some(*reason),
+            _ => None,
+        };
+        self.seen.borrow().iter().filter_map(reason).collect()
+    }
+
+    pub(crate) fn take(&self) -> Vec<Report> {
+        self.seen.take()
+    }
+}
+
+impl Drop for Reports {
+    fn drop(&mut self) {
+        set_reporter(self.previous.take());
+    }
+}
+
+/// A clock that stands until it is set, with the timers that were armed on it.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    start: OnceCell<Instant>,
+    passed: Cell<Duration>,
+    next: Cell<u64>,
+    timers: RefCell<Vec<(u64, Instant, Waker)>>,
+    /// How often anybody asked for the time.
+    pub(crate) readings: Cell<usize>,
+}
+
+impl TestClock {
+    /// Sets one for this thread; the thread ends with the test.
+    pub(crate) fn install() -> Rc<TestClock> {
+        let clock = Rc::new(TestClock::default());
+        clock.timers.borrow_mut().reserve(8);
+        set_clock(Some(clock.clone()));
+        clock
+    }
+
+    pub(crate) fn at(&self, passed: Duration) -> Instant {
+        *self.start.get_or_init(Instant::now) + passed
+    }
+
+    /// Moves on and wakes what is due.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.passed.set(self.passed.get() + by);
+        let now = self.at(self.passed.get());
+        let mut due = Vec::new();
+        self.timers.borrow_mut().retain(|timer| {
+            let is_due = timer.1 <= now;
+            if is_due {
+                due.push(timer.2.clone());
+            }
+            !is_due
+        });
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn armed(&self) -> usize {
+        self.timers.borrow().len()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Instant {
+        self.readings.set(self.readings.get() + 1);
+        self.at(self.passed.get())
+    }
+
+    fn arm(&self, when: Instant, waker: &Waker) -> TimerToken {
+        self.next.set(self.next.get() + 1);
+        self.timers.borrow_mut().push((self.next.get(), when, waker.clone()));
+        TimerToken(self.next.get())
+    }
+
+    fn disarm(&self, token: TimerToken) {
+        self.timers.borrow_mut().retain(|timer| timer.0 != token.0);
+    }
+}
+
 /// Polls `future` at most `max` times with a waker that does nothing.
-pub(crate) fn poll_up_to<F: Future>(mut future: Pin<&mut F>, max: usize) -> Option<F::Output> {
+pub(crate) fn poll_up_to<F: Future + ?Sized>(
+    mut future: Pin<&mut F>,
+    max: usize,
+) -> Option<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..max {
         if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {

@@ -1,0 +1,89 @@
+//! Scopes allocate nothing, neither when they end at once nor when they wait and clean up.
+
+mod driver;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
+use asyncio_coro::{Deadline, catch_cancel, deadline_scope, try_finally, with, yield_now};
+
+use driver::{TestClock, TestTask, yield_times};
+
+struct Counting;
+
+thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
+
+#[expect(unsafe_code, reason = "an allocator")]
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(of: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    of();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn scopes_that_wait_and_end_allocate_nothing() {
+    let _clock = TestClock::install();
+    let count = allocations(|| {
+        let scopes = async {
+            let inner = try_finally(yield_now(), async || yield_now().await);
+            let timed = deadline_scope(Deadline::After(Duration::from_secs(1)), inner);
+            catch_cancel(timed).await.unwrap().unwrap();
+            with(7, async |_| yield_now().await, async |_| ()).await;
+        };
+        let mut scopes = pin!(scopes);
+        assert!(driver::poll_up_to(scopes.as_mut(), 10).is_some());
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn a_deadline_that_passes_allocates_for_the_wakers_it_calls_at_most() {
+    let clock = TestClock::install();
+    let count = allocations(|| {
+        let deadline = Deadline::At(clock.at(Duration::ZERO));
+        let cleaned = try_finally(pending::<()>(), async || yield_now().await);
+        let mut timed = pin!(deadline_scope(deadline, cleaned));
+        assert!(driver::poll_up_to(timed.as_mut(), 10).is_some_and(|end| end.is_err()));
+    });
+    // The inner scope's waker is moved out into a list, once.
+    assert!(count <= 2, "{count}");
+}
+
+#[test]
+fn a_task_with_a_deadline_allocates_nothing_from_step_to_step() {
+    let _clock = TestClock::install();
+    let mut task =
+        TestTask::new(deadline_scope(Deadline::After(Duration::from_secs(1)), yield_times(1000)));
+    assert!(task.step().is_none());
+    let count = allocations(|| {
+        for _ in 0..100 {
+            assert!(task.step().is_none());
+        }
+    });
+    assert_eq!(count, 0);
+}

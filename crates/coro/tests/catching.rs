@@ -1,0 +1,540 @@
+//! Who may swallow a request: `catch_cancel`, cancel scopes and deadlines, each only what is theirs.
+
+mod driver;
+
+use std::cell::Cell;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use asyncio_coro::hooks::SkipReason;
+use asyncio_coro::task::TaskEnd;
+use asyncio_coro::{
+    CancelScope, CancelledError, Deadline, DeadlineElapsed, catch_cancel, current_task,
+    deadline_scope, try_finally, yield_now,
+};
+use futures_util::FutureExt;
+use futures_util::future::{join, select};
+
+use driver::{Log, Reports, TestClock, TestTask, poll_once, yield_times};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn is_cancelled<T>(end: Option<Result<T, TaskEnd>>) -> bool {
+    matches!(end, Some(Err(TaskEnd::Cancelled)))
+}
+
+fn cleaned(log: &Log, n: u32, name: &'static str) -> impl Future<Output = ()> + use<> {
+    let log = log.clone();
+    try_finally(pending(), async move || {
+        yield_times(n).await;
+        log.push(name);
+    })
+}
+
+/// Behaviour: TSK-37, TSK-38.
+#[test]
+fn catch_cancel_swallows_a_request_to_the_task_which_then_goes_on() {
+    let log = Log::default();
+    let l = log.clone();
+    let mut task = TestTask::new(async move {
+        let caught = catch_cancel(cleaned(&l, 2, "cleanup")).await;
+        assert!(caught.is_err());
+        yield_times(3).await;
+        42
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(42))));
+    assert_eq!(log.take(), ["cleanup"]);
+}
+
+/// Behaviour: TSK-48.
+#[test]
+fn a_caught_request_stays_counted_until_it_is_taken_back() {
+    let mut task = TestTask::new(async {
+        assert!(catch_cancel(pending::<()>()).await.is_err());
+        let me = current_task().unwrap();
+        assert_eq!(me.cancelling(), 1);
+        yield_now().await;
+        assert_eq!(me.uncancel(), 0);
+        yield_now().await;
+        assert!(catch_cancel(pending::<()>()).await.is_err(), "a later one works");
+        me.cancelling()
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(1))));
+}
+
+/// Behaviour: XTR-05.
+#[test]
+fn two_requests_before_delivery_are_one_to_catch() {
+    let mut task = TestTask::new(async {
+        assert!(catch_cancel(pending::<()>()).await.is_err());
+        yield_now().await;
+        current_task().unwrap().cancelling()
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(2))));
+}
+
+#[test]
+fn each_request_is_swallowed_once() {
+    let mut task = TestTask::new(async {
+        assert!(catch_cancel(pending::<()>()).await.is_err());
+        assert!(catch_cancel(pending::<()>()).await.is_err());
+        5
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none(), "one request, one of the two");
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(5))));
+}
+
+#[test]
+fn a_branch_that_swallows_does_not_save_its_neighbours() {
+    for swallower_first in [true, false] {
+        let log = Log::default();
+        let l = log.clone();
+        let mut task = TestTask::new(async move {
+            let swallower = catch_cancel(pending::<()>()).map(|_| ());
+            let other = cleaned(&l, 3, "cleanup");
+            if swallower_first {
+                join(swallower, other).await;
+            } else {
+                join(other, swallower).await;
+            }
+        });
+        assert!(task.run().is_none());
+        task.handle().cancel();
+        assert!(is_cancelled(task.run()), "unwinding wins, whoever is polled first");
+        assert_eq!(log.take(), ["cleanup"]);
+    }
+}
+
+#[test]
+fn branches_that_all_swallow_save_the_task() {
+    let mut task = TestTask::new(async {
+        let (a, b) = join(catch_cancel(pending::<()>()), catch_cancel(pending::<()>())).await;
+        assert!(a.is_err() && b.is_err());
+        yield_now().await;
+        7
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(7))));
+}
+
+#[test]
+fn what_is_swallowed_deep_inside_is_left_to_the_scopes_beside_the_way() {
+    let log = Log::default();
+    let l = log.clone();
+    let mut task = TestTask::new(async move {
+        let deep = async {
+            let nested = catch_cancel(async {
+                let caught = catch_cancel(pending::<()>()).await;
+                l.push("caught");
+                caught.unwrap_err()
+            });
+            let _ = join(nested, cleaned(&l, 2, "beside")).await;
+        };
+        let _ = join(CancelScope::new().run(deep), cleaned(&l, 1, "further out")).await;
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(log.take(), ["caught", "further out", "beside"]);
+}
+
+#[test]
+fn a_neighbour_in_its_own_cleanup_is_cut_by_a_request_that_somebody_swallows() {
+    for swallower_first in [true, false] {
+        let reports = Reports::collect();
+        let mut task = TestTask::new(async move {
+            let swallower = catch_cancel(pending::<()>()).map(|_| ());
+            let cleaning = try_finally(async {}, async || pending().await);
+            if swallower_first {
+                join(swallower, cleaning).await;
+            } else {
+                join(cleaning, swallower).await;
+            }
+        });
+        assert!(task.run().is_none());
+        task.handle().cancel();
+        assert!(is_cancelled(task.run()));
+        assert_eq!(reports.reasons(), [SkipReason::Cut]);
+    }
+}
+
+#[test]
+fn a_request_that_a_cleanup_masks_cannot_be_swallowed_inside_it() {
+    let log = Log::default();
+    let l = log.clone();
+    let mut task = TestTask::new(async move {
+        try_finally(pending::<()>(), async || {
+            let scope = CancelScope::new();
+            let mut inside = pin!(scope.run(catch_cancel(pending::<()>())));
+            poll_once(inside.as_mut()).await;
+            scope.cancel();
+            assert!(matches!(inside.await, Ok(Err(_))), "catch_cancel took the scope's request");
+            l.push("cleanup");
+        })
+        .await;
+        l.push("not reached");
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(log.take(), ["cleanup"]);
+}
+
+#[test]
+fn a_scope_converts_its_own_request_and_the_one_around_it_goes_on() {
+    let (inner, outer) = (CancelScope::new(), CancelScope::new());
+    let (i, o) = (inner.clone(), outer.clone());
+    let mut task =
+        TestTask::new(async move { o.run(async { i.run(pending::<()>()).await }).await });
+    assert!(task.run().is_none());
+    inner.cancel();
+    assert!(matches!(task.run(), Some(Ok(Ok(Err(CancelledError { .. }))))));
+    assert!(inner.cancelled_caught() && !outer.cancelled_caught());
+    assert!(inner.cancel_called() && !outer.cancel_called());
+}
+
+#[test]
+fn with_an_inner_and_an_outer_request_at_once_the_outer_scope_wins() {
+    let (inner, outer) = (CancelScope::new(), CancelScope::new());
+    let (i, o) = (inner.clone(), outer.clone());
+    let mut task = TestTask::new(async move { o.run(i.run(pending::<()>())).await });
+    assert!(task.run().is_none());
+    inner.cancel();
+    outer.cancel();
+    assert!(matches!(task.run(), Some(Ok(Err(CancelledError { .. })))));
+    assert!(outer.cancelled_caught() && !inner.cancelled_caught());
+}
+
+#[test]
+fn an_outer_scope_cuts_the_cleanup_of_an_inner_one_and_reports() {
+    let reports = Reports::collect();
+    let log = Log::default();
+    let (inner, outer) = (CancelScope::new(), CancelScope::new());
+    let (i, o, l) = (inner.clone(), outer.clone(), log.clone());
+    let mut task = TestTask::new(async move { o.run(i.run(cleaned(&l, 50, "late"))).await });
+    assert!(task.run().is_none());
+    inner.cancel();
+    for _ in 0..5 {
+        assert!(task.step().is_none());
+    }
+    outer.cancel();
+    assert!(matches!(task.run(), Some(Ok(Err(_)))));
+    assert!(log.take().is_empty());
+    assert_eq!(reports.reasons(), [SkipReason::Cut]);
+}
+
+/// Behaviour: TG-36.
+#[test]
+fn a_scope_cancelled_before_its_body_stops_it_at_its_first_suspension() {
+    let log = Log::default();
+    let l = log.clone();
+    let scope = CancelScope::new();
+    scope.cancel();
+    let mut task = TestTask::new(async move {
+        let ended = scope
+            .run(async {
+                l.push("began");
+                yield_now().await;
+                l.push("not reached");
+            })
+            .await;
+        assert!(ended.is_err());
+        assert_eq!(scope.run(async { 7 }).await, Ok(7), "what is ready is not thrown away");
+    });
+    assert!(matches!(task.run(), Some(Ok(()))));
+    assert_eq!(log.take(), ["began"]);
+}
+
+#[test]
+fn cancelling_a_scope_again_does_not_cut_its_cleanup() {
+    let log = Log::default();
+    let scope = CancelScope::new();
+    let (s, l) = (scope.clone(), log.clone());
+    let mut task = TestTask::new(async move { s.run(cleaned(&l, 5, "cleanup")).await });
+    assert!(task.run().is_none());
+    scope.cancel();
+    assert!(task.step().is_none());
+    scope.cancel();
+    assert!(matches!(task.run(), Some(Ok(Err(_)))));
+    assert_eq!(log.take(), ["cleanup"]);
+}
+
+#[test]
+fn a_scope_that_is_gone_is_no_longer_reached_by_its_handle() {
+    let scope = CancelScope::new();
+    let mut task = TestTask::new({
+        let scope = scope.clone();
+        async move {
+            let part = pin!(scope.run(pending::<()>()));
+            let _ = select(part, pin!(yield_now())).await;
+            7
+        }
+    });
+    assert!(matches!(task.run(), Some(Ok(7))));
+    scope.cancel();
+    assert!(!scope.cancelled_caught());
+}
+
+#[test]
+#[should_panic(expected = "a CancelScope runs one body at a time")]
+fn a_scope_runs_one_body_at_a_time() {
+    let scope = CancelScope::new();
+    futures_lite::future::block_on(join(scope.run(yield_now()), scope.run(yield_now()))).0.unwrap();
+}
+
+#[test]
+fn a_shield_keeps_requests_from_above_out_but_not_its_own() {
+    let log = Log::default();
+    let scope = CancelScope::new().shielded(true);
+    let (s, l) = (scope.clone(), log.clone());
+    let mut task = TestTask::new(async move {
+        let ended = s.run(cleaned(&l, 1, "cleanup")).await;
+        assert!(ended.is_err());
+        l.push("after the shield");
+        yield_now().await;
+        l.push("not reached");
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    for _ in 0..2000 {
+        assert!(task.step().is_none());
+    }
+    scope.cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(log.take(), ["cleanup", "after the shield"]);
+}
+
+#[test]
+fn a_shield_that_is_lowered_lets_the_waiting_request_in() {
+    let log = Log::default();
+    let scope = CancelScope::new().shielded(true);
+    let (s, l) = (scope.clone(), log.clone());
+    let mut task = TestTask::new(async move { s.run(cleaned(&l, 1, "cleanup")).await });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none());
+    assert!(scope.is_shielded());
+    scope.set_shielded(false);
+    assert!(is_cancelled(task.run()), "the outer request wins");
+    assert_eq!(log.take(), ["cleanup"]);
+}
+
+/// Behaviour: TSK-50.
+#[test]
+fn a_request_to_a_shielded_task_can_be_withdrawn() {
+    let release = Rc::new(Cell::new(false));
+    let r = release.clone();
+    let scope = CancelScope::new().shielded(true);
+    let mut task = TestTask::new(async move {
+        let wait = poll_fn(|_| if r.get() { Poll::Ready(()) } else { Poll::Pending });
+        scope.run(wait).await.unwrap();
+        yield_now().await;
+        7
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none());
+    assert_eq!(task.handle().uncancel(), 0);
+    release.set(true);
+    assert!(matches!(task.run(), Some(Ok(7))));
+}
+
+#[test]
+fn a_deadline_cancels_the_body_and_waits_for_its_cleanup() {
+    let clock = TestClock::install();
+    let log = Log::default();
+    let l = log.clone();
+    let mut task =
+        TestTask::new(deadline_scope(Deadline::After(SECOND), cleaned(&l, 2, "cleanup")));
+    assert!(task.run().is_none());
+    clock.advance(SECOND / 2);
+    assert!(task.run().is_none());
+    assert_eq!(clock.armed(), 1);
+    clock.advance(SECOND / 2);
+    assert!(task.wakes() > 0, "its timer woke it");
+    assert!(matches!(task.run(), Some(Ok(Err(DeadlineElapsed { .. })))));
+    assert_eq!(log.take(), ["cleanup"]);
+    assert_eq!(clock.armed(), 0);
+}
+
+#[test]
+fn a_body_that_is_ready_at_once_touches_neither_clock_nor_timer() {
+    let clock = TestClock::install();
+    let mut task = TestTask::new(deadline_scope(Deadline::After(Duration::ZERO), async { 7 }));
+    assert!(matches!(task.run(), Some(Ok(Ok(7)))));
+    assert_eq!(clock.readings.get(), 0);
+}
+
+#[test]
+fn a_deadline_that_has_passed_already_ends_the_body_at_its_first_suspension() {
+    let clock = TestClock::install();
+    for when in [Deadline::After(Duration::ZERO), Deadline::At(clock.at(Duration::ZERO))] {
+        let log = Log::default();
+        let l = log.clone();
+        let mut task = TestTask::new(deadline_scope(when, cleaned(&l, 2, "cleanup")));
+        assert!(matches!(task.run(), Some(Ok(Err(_)))));
+        assert_eq!((log.take(), clock.armed()), (vec!["cleanup"], 0));
+    }
+}
+
+#[test]
+fn a_body_that_ends_in_the_pass_in_which_its_deadline_passes_has_ended_in_time() {
+    let clock = TestClock::install();
+    let ready = Rc::new(Cell::new(false));
+    let r = ready.clone();
+    let body = poll_fn(move |_| if r.get() { Poll::Ready(7) } else { Poll::Pending });
+    let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), body));
+    assert!(task.run().is_none());
+    ready.set(true);
+    clock.advance(SECOND);
+    assert!(matches!(task.run(), Some(Ok(Ok(7)))));
+}
+
+#[test]
+fn a_deadline_takes_its_timer_back_when_the_body_ends_or_is_dropped() {
+    let clock = TestClock::install();
+    let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), yield_times(2)));
+    assert!(matches!(task.run(), Some(Ok(Ok(())))));
+    assert_eq!(clock.armed(), 0);
+    let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), pending::<()>()));
+    assert!(task.run().is_none());
+    assert_eq!(clock.armed(), 1);
+    drop(task);
+    assert_eq!(clock.armed(), 0);
+}
+
+#[test]
+fn a_deadline_too_far_to_say_and_never_need_no_timer() {
+    let clock = TestClock::install();
+    for when in [Deadline::After(Duration::MAX), Deadline::Never] {
+        let mut task = TestTask::new(deadline_scope(when, yield_times(3)));
+        assert!(matches!(task.run(), Some(Ok(Ok(())))));
+        assert_eq!(clock.armed(), 0);
+    }
+}
+
+/// Behaviour: TMO-09.
+#[test]
+fn a_request_to_the_task_is_not_a_deadlines_to_convert() {
+    let clock = TestClock::install();
+    let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), pending::<()>()));
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(clock.armed(), 0);
+}
+
+/// Behaviour: XTR-12.
+#[test]
+fn a_request_to_the_task_in_the_pass_of_the_deadline_wins() {
+    let clock = TestClock::install();
+    for deadline_first in [true, false] {
+        let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), pending::<()>()));
+        assert!(task.run().is_none());
+        if deadline_first {
+            clock.advance(SECOND);
+            task.handle().cancel();
+        } else {
+            task.handle().cancel();
+            clock.advance(SECOND);
+        }
+        assert!(is_cancelled(task.run()));
+        assert_eq!(task.handle().cancelling(), 1);
+    }
+}
+
+#[test]
+fn of_two_deadlines_at_one_time_the_outer_reports() {
+    let clock = TestClock::install();
+    let when = Deadline::At(clock.at(SECOND));
+    let mut task = TestTask::new(deadline_scope(when, deadline_scope(when, pending::<()>())));
+    assert!(task.run().is_none());
+    clock.advance(SECOND);
+    assert!(matches!(task.run(), Some(Ok(Err(_)))));
+}
+
+#[test]
+fn an_outer_deadline_during_an_inner_cleanup_cuts_it_and_reports() {
+    let reports = Reports::collect();
+    let clock = TestClock::install();
+    let log = Log::default();
+    let l = log.clone();
+    let mut task = TestTask::new(deadline_scope(
+        Deadline::After(2 * SECOND),
+        deadline_scope(
+            Deadline::After(SECOND),
+            try_finally(pending::<()>(), async move || {
+                pending::<()>().await;
+                l.push("not reached");
+            }),
+        ),
+    ));
+    assert!(task.run().is_none());
+    clock.advance(SECOND);
+    assert!(task.run().is_none());
+    clock.advance(SECOND);
+    assert!(matches!(task.run(), Some(Ok(Err(_)))), "the outer one, not Ok(Err(_))");
+    assert!(log.take().is_empty());
+    assert_eq!(reports.reasons(), [SkipReason::Cut]);
+}
+
+/// Behaviour: TMO-17, TMO-18.
+#[test]
+fn a_deadline_works_after_an_earlier_request_was_swallowed() {
+    let clock = TestClock::install();
+    let mut task = TestTask::new(async {
+        assert!(catch_cancel(pending::<()>()).await.is_err());
+        assert!(deadline_scope(Deadline::After(SECOND), pending::<()>()).await.is_err());
+        deadline_scope(Deadline::After(SECOND), pending::<()>()).await
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none());
+    clock.advance(SECOND);
+    assert!(task.run().is_none(), "the second deadline is still ahead");
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()), "a new request is not the deadline's");
+}
+
+#[test]
+#[should_panic(expected = "a deadline needs a clock")]
+fn a_deadline_without_a_clock_panics_when_the_body_waits() {
+    let mut task = Box::pin(deadline_scope(Deadline::After(SECOND), pending::<()>()));
+    let _ = driver::poll_up_to(task.as_mut(), 1);
+}
+
+#[test]
+fn the_deadline_of_a_scope_can_be_moved_while_it_runs() {
+    let clock = TestClock::install();
+    let scope = CancelScope::new().with_deadline(clock.at(SECOND));
+    let s = scope.clone();
+    let mut task = TestTask::new(async move { s.run(pending::<()>()).await });
+    assert!(task.run().is_none());
+    scope.set_deadline(Some(clock.at(3 * SECOND)));
+    assert!(task.run().is_none());
+    clock.advance(2 * SECOND);
+    assert!(task.run().is_none());
+    assert_eq!(clock.armed(), 1);
+    scope.set_deadline(None);
+    assert!(task.run().is_none());
+    assert_eq!(clock.armed(), 0);
+    scope.set_deadline(Some(clock.at(SECOND)));
+    assert!(matches!(task.run(), Some(Ok(Err(_)))));
+    assert!(scope.cancel_called() && scope.cancelled_caught());
+}
