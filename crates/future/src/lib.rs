@@ -1,1 +1,18 @@
-//! A result that will exist
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod future;
+
+mod awaiting;
+mod subscribers;
+
+pub mod concurrent;
+
+mod error;
+mod wrap;
+
+pub use awaiting::{Awaiting, WaitDone};
+pub use error::{InvalidStateError, ResultError};
+pub use future::Future;
+pub use subscribers::CallbackId;
+pub use wrap::wrap_future;
