@@ -31,10 +31,18 @@ pub use asyncio_stream as stream;
 
 // The paved path, bottom up: what a service is written with. The rest is in the modules.
 #[doc(no_inline)]
-pub use asyncio_coro::{CancelledError, yield_now};
+pub use asyncio_coro::{
+    CancelScope, CancelledError, async_with, catch_cancel, try_finally, with, yield_now,
+};
 
 #[doc(no_inline)]
-pub use asyncio_loop::{RunError, get_running_loop, run};
+pub use asyncio_loop::{Exit, RunError, get_running_loop, run};
+
+#[doc(no_inline)]
+pub use asyncio_task::{
+    ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, TimeoutError, all_tasks, create_task,
+    current_task, gather, shield, sleep, sleep_until, timeout, timeout_at, try_gather, wait,
+};
 
 #[doc(no_inline)]
 pub use asyncio_queue::{Event, Lock, Queue, Semaphore};
