@@ -100,10 +100,12 @@ pub(crate) enum Interrupt {
     Ignored,
     /// It cancels the main future.
     CancelsMain,
+    /// It has done so.
+    CancelledMain,
     /// The main future has ended; it ends the waiting for upper tiers.
     EndsShutdown,
-    /// It came.
-    Received,
+    /// It came when the main future had ended.
+    EndedShutdown,
 }
 
 impl EventLoop {

@@ -1,25 +1,28 @@
-//! The event loop: ready queue, timers, selector
+#![doc = include_str!("../README.md")]
 
-mod clock;
-mod error;
+// What a loop is and does.
 mod event_loop;
+mod run;
+mod shutdown;
+mod tick;
+// What it consists of.
+mod clock;
+mod ready;
+mod remote;
+mod running;
+mod selector;
+mod signals;
+mod timers;
+// What it hands out.
+mod error;
 mod exception;
 mod handle;
 mod io;
 mod io_handle;
 mod loop_handle;
 mod read_buffer;
-mod ready;
-mod remote;
-mod run;
-mod running;
-mod selector;
-mod shutdown;
-mod signals;
 mod sock;
 pub mod testing;
-mod tick;
-mod timers;
 
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
 pub use crate::event_loop::EventLoop;

@@ -85,8 +85,8 @@ pub(crate) fn run_on<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Ou
     let is_cut_short = inner.shut_down();
     inner.close();
     drop(ctrl_c);
-    let value = conclude(result)?;
-    if is_cut_short { Err(RunError::Interrupted(Interrupted::new())) } else { Ok(value) }
+    let result = conclude(result);
+    if is_cut_short { Err(RunError::Interrupted(Interrupted::new())) } else { result }
 }
 
 impl EventLoop {
@@ -192,7 +192,8 @@ impl Inner {
         let mut cx = Context::from_waker(&waker);
         let mut result = None;
         let mut step = || {
-            main.woken.store(false, Ordering::Release);
+            // A swap and not a store: what a thread wrote before its wake is to be seen by the poll.
+            main.woken.swap(false, Ordering::AcqRel);
             if result.is_none() {
                 if let Poll::Ready(value) = scope.as_mut().poll(&mut cx) {
                     result = Some(value);
@@ -205,11 +206,10 @@ impl Inner {
         waker.wake_by_ref();
         self.run(Some(MainStep { entry, step: &mut step })).map_err(RunError::Os)?;
         let result = result.ok_or(RunError::Stopped)?;
+        let is_interrupted = || self.interrupt.get() == Interrupt::CancelledMain;
         Ok(result.map_err(|end| match end {
             // Somebody else's request is not Ctrl-C's, even if both came.
-            TaskEnd::Cancelled if self.is_interrupted() && task.uncancel() == 0 => {
-                MainEnd::Interrupted
-            }
+            TaskEnd::Cancelled if is_interrupted() && task.uncancel() == 0 => MainEnd::Interrupted,
             end => MainEnd::Task(end),
         }))
     }
@@ -230,25 +230,23 @@ impl Inner {
 
     /// Acts on a Ctrl-C that came.
     pub(crate) fn take_interrupt(&self) {
-        let cancels = match self.interrupt.get() {
-            Interrupt::CancelsMain => true,
-            Interrupt::EndsShutdown => false,
-            Interrupt::Ignored | Interrupt::Received => return,
-        };
-        if !CtrlC::came() {
+        let expected = self.interrupt.get();
+        let is_looked_after = matches!(expected, Interrupt::CancelsMain | Interrupt::EndsShutdown);
+        if !is_looked_after || !CtrlC::came() {
             return;
         }
-        self.interrupt.set(Interrupt::Received);
         let main = self.main.borrow().clone();
-        match main {
-            Some(main) if cancels => drop(main.cancel()),
-            Some(main) => main.waker().wake_by_ref(),
-            None => {}
+        let is_cancelled = match &main {
+            Some(main) if expected == Interrupt::CancelsMain => main.cancel(),
+            _ => false,
+        };
+        if is_cancelled {
+            return self.interrupt.set(Interrupt::CancelledMain);
         }
-    }
-
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupt.get() == Interrupt::Received
+        self.interrupt.set(Interrupt::EndedShutdown);
+        if let Some(phase) = main {
+            phase.waker().wake_by_ref();
+        }
     }
 
     fn wake_fd(&self) -> io::Result<std::os::fd::RawFd> {

@@ -49,13 +49,11 @@ pub trait CloseHook {
 impl Inner {
     /// Gives each upper tier its phase. True if Ctrl-C cut that short.
     pub(crate) fn shut_down(&self) -> bool {
-        if self.interrupt.get() == Interrupt::CancelsMain {
-            self.interrupt.set(Interrupt::EndsShutdown);
-        }
-        let was_interrupted = self.is_interrupted();
-        if was_interrupted {
+        match self.interrupt.get() {
+            Interrupt::CancelsMain => self.interrupt.set(Interrupt::EndsShutdown),
             // That one is dealt with, and the next one ends the process.
-            self.interrupt.set(Interrupt::Ignored);
+            Interrupt::CancelledMain => self.interrupt.set(Interrupt::Ignored),
+            _ => {}
         }
         let mut hooks = self.hooks.borrow().clone();
         // From the top tier down, those of one tier in the order in which they were added.
@@ -63,7 +61,11 @@ impl Inner {
         for hook in &hooks {
             self.run_phase(&**hook);
         }
-        self.is_interrupted()
+        self.is_cut_short()
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.interrupt.get() == Interrupt::EndedShutdown
     }
 
     fn run_phase(&self, hook: &dyn CloseHook) {
@@ -165,7 +167,7 @@ async fn within_grace(inner: &Inner, hook: &dyn CloseHook) -> bool {
         if phase.as_mut().poll(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if inner.is_interrupted() || inner.clock.now() >= deadline {
+        if inner.is_cut_short() || inner.clock.now() >= deadline {
             return Poll::Ready(false);
         }
         // The waker is the main future's, the same at every poll.

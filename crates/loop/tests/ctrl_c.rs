@@ -1,0 +1,386 @@
+//! Ctrl-C, in child processes: each scenario runs on the main thread of a process of its own.
+//!
+//! This is a program and not a harness' test, since SIGINT is only looked after on the main thread. Without arguments it
+//! runs itself once for each scenario, sends the signals, and looks at what came out and how it died.
+
+use std::future::{Future, pending};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio, Termination};
+use std::rc::Rc;
+use std::time::Duration;
+use std::{env, hint, process, thread};
+
+use asyncio_coro::{current_task, yield_now};
+use asyncio_loop::{CloseHook, EventLoop, Exit, RunError, get_running_loop, run, testing};
+
+const SIGINT: i32 = 2;
+
+fn main() -> ExitCode {
+    match env::var("CTRL_C_SCENARIO") {
+        Ok(name) => {
+            let (_, child, _) = SCENARIOS.iter().find(|(known, ..)| *known == name).unwrap();
+            child()
+        }
+        Err(_) => {
+            // The harness' protocol, as far as anybody asks for it.
+            if env::args().any(|arg| arg == "--list") {
+                SCENARIOS.iter().for_each(|(name, ..)| println!("{name}: test"));
+                return ExitCode::SUCCESS;
+            }
+            for (name, _, check) in SCENARIOS {
+                check(Scenario::start(name));
+                println!("test {name} ... ok");
+            }
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Name, what the child does, and what the parent does and expects.
+const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
+    (
+        "the_first_ctrl_c_cancels_main_whose_cleanup_runs_and_the_process_dies_by_sigint",
+        || {
+            let result = run(async {
+                let guard = SayOnDrop("main dropped");
+                say("waiting");
+                pending::<()>().await;
+                drop(guard);
+            });
+            // Still alive after the unwinding, so that `main` can drop and flush.
+            say("after run");
+            Exit::from(result).report()
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            scenario.expect("main dropped");
+            scenario.expect("after run");
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "ctrl_c_reaches_a_main_that_is_always_busy",
+        || {
+            let result = run(async {
+                say("busy");
+                loop {
+                    yield_now().await;
+                }
+            });
+            say(if matches!(result, Err(RunError::Interrupted(_))) { "interrupted" } else { "?" });
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("busy");
+            scenario.interrupt();
+            scenario.expect("interrupted");
+            assert_eq!(scenario.end().code(), Some(0), "the result may be dealt with");
+        },
+    ),
+    (
+        "the_portable_selector_is_interrupted_too",
+        || {
+            let event_loop = testing::portable_loop().unwrap();
+            let result = testing::run_with(&event_loop, async {
+                say("waiting");
+                pending::<()>().await;
+            });
+            Exit::from(result).report()
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "a_second_ctrl_c_kills_even_inside_a_busy_callback",
+        || {
+            let _ = run(async {
+                get_running_loop().unwrap().call_soon(|| {
+                    say("stuck");
+                    loop {
+                        hint::spin_loop();
+                    }
+                });
+                pending::<()>().await;
+            });
+            say("unreachable");
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("stuck");
+            scenario.interrupt();
+            // Signals of one kind are not counted while one is pending, so wait until it was taken.
+            thread::sleep(Duration::from_millis(50));
+            assert!(scenario.child.try_wait().unwrap().is_none(), "the first one does not kill");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "ctrl_c_while_the_loop_shuts_down_ends_the_waiting",
+        || {
+            let result = run(async {
+                get_running_loop().unwrap().add_close_hook(Rc::new(Never));
+                "the value"
+            });
+            say(if matches!(result, Err(RunError::Interrupted(_))) { "interrupted" } else { "?" });
+            Exit::from(result.map(drop)).report()
+        },
+        |mut scenario| {
+            scenario.expect("shutting down");
+            scenario.interrupt();
+            scenario.expect("interrupted");
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        // Behaviour: RUN-15.
+        "a_main_cancelled_by_somebody_else_as_well_is_cancelled_and_not_interrupted",
+        || {
+            let result = run(async {
+                let main = current_task().unwrap();
+                get_running_loop().unwrap().call_soon(move || {
+                    main.cancel();
+                    raise();
+                });
+                pending::<()>().await;
+            });
+            say(&format!("{result:?}"));
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("Err(Cancelled)");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
+        "a_ctrl_c_that_comes_as_main_ends_is_not_forgotten",
+        || {
+            let result = run(async {
+                raise();
+                "the value"
+            });
+            say(&format!("{result:?}"));
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("Err(Interrupted(Interrupted(())))");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
+        "a_main_that_catches_the_cancellation_returns_its_value",
+        || {
+            let result = run(async {
+                let caught = asyncio_coro::catch_cancel(async {
+                    say("waiting");
+                    pending::<()>().await;
+                });
+                caught.await.is_err()
+            });
+            say(&format!("{result:?}"));
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            scenario.expect("Ok(true)");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
+        "cleanup_that_awaits_runs_to_its_end_after_the_first_ctrl_c",
+        || {
+            let result = run(asyncio_coro::try_finally(
+                async {
+                    say("waiting");
+                    pending::<()>().await;
+                },
+                async || {
+                    for _ in 0..10 {
+                        yield_now().await;
+                    }
+                    say("cleaned up");
+                },
+            ));
+            Exit::from(result).report()
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            scenario.expect("cleaned up");
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "the_previous_disposition_is_back_after_run",
+        || {
+            run(async {}).unwrap();
+            say("done");
+            thread::sleep(Duration::from_secs(60));
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("done");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        // Behaviour: RUN-16.
+        "a_program_that_ignores_sigint_goes_on_doing_so",
+        || {
+            ignore_sigint();
+            let result = run(async {
+                raise();
+                for _ in 0..10 {
+                    yield_now().await;
+                }
+                "the value"
+            });
+            say(result.unwrap());
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("the value");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
+        "other_threads_do_not_look_after_sigint",
+        || {
+            thread::spawn(|| {
+                let _ = run(async {
+                    say("waiting");
+                    pending::<()>().await;
+                });
+            })
+            .join()
+            .unwrap();
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "run_until_complete_leaves_ctrl_c_alone",
+        || {
+            let event_loop = EventLoop::new().unwrap();
+            let _ = event_loop.run_until_complete(async {
+                say("waiting");
+                let _guard = SayOnDrop("dropped");
+                pending::<()>().await;
+            });
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "another_error_of_run_is_printed_and_exits_with_one",
+        || {
+            let result = run(async {
+                get_running_loop().unwrap().stop();
+                pending::<()>().await;
+            });
+            Exit::from(result).report()
+        },
+        |scenario| assert_eq!(scenario.end().code(), Some(1)),
+    ),
+];
+
+/// A child process and its standard output.
+struct Scenario {
+    child: Child,
+    output: BufReader<process::ChildStdout>,
+}
+
+impl Scenario {
+    fn start(name: &str) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .env("CTRL_C_SCENARIO", name)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn expect(&mut self, expected: &str) {
+        let line = self.line();
+        assert_eq!(line, expected);
+    }
+
+    fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Waits for the end; nothing more may have been said.
+    fn end(mut self) -> ExitStatus {
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+        self.child.wait().unwrap()
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}
+
+struct SayOnDrop(&'static str);
+
+impl Drop for SayOnDrop {
+    fn drop(&mut self) {
+        say(self.0);
+    }
+}
+
+fn raise() {
+    let own = rustix::process::getpid();
+    rustix::process::kill_process(own, rustix::process::Signal::INT).unwrap();
+}
+
+#[expect(unsafe_code, reason = "there is no safe way to ignore a signal")]
+fn ignore_sigint() {
+    // SAFETY: SIG_IGN is no handler that could do anything wrong.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+}
+
+/// A hook whose phase never ends, with an hour of grace.
+struct Never;
+
+impl CloseHook for Never {
+    fn tier(&self) -> u8 {
+        4
+    }
+
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        say("shutting down");
+        Box::pin(pending())
+    }
+
+    fn grace(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+}
