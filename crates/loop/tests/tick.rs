@@ -98,8 +98,8 @@ fn a_callback_can_cancel_another_one_of_the_same_tick_and_itself() {
         let (log, later, own) = (log.clone(), later.clone(), own.clone());
         move || {
             log.push("first");
-            later.take().as_ref().map_or((), Handle::cancel);
-            own.take().as_ref().map_or((), Handle::cancel);
+            let handles: [Option<Handle>; 2] = [later.take(), own.take()];
+            handles.iter().flatten().for_each(Handle::cancel);
         }
     });
     own.set(Some(first.clone()));
@@ -280,7 +280,8 @@ fn a_timer_cancelled_between_its_deadline_and_its_turn_does_not_run() {
         let (log, second) = (log.clone(), second.clone());
         move || {
             log.push("first");
-            second.take().as_ref().map_or((), TimerHandle::cancel);
+            let timer: Option<TimerHandle> = second.take();
+            timer.unwrap().cancel();
         }
     });
     second.set(Some(event_loop.call_later(Duration::ZERO, log.entry("second"))));
