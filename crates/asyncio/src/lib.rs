@@ -45,6 +45,9 @@ pub use asyncio_task::{
 };
 
 #[doc(no_inline)]
+pub use asyncio_executor::{run_in_executor, to_thread};
+
+#[doc(no_inline)]
 pub use asyncio_queue::{Event, Lock, Queue, Semaphore};
 
 /// Traits whose methods belong to the paved path, and nothing else: `use asyncio::prelude::*;`.

@@ -1,0 +1,97 @@
+//! The facade: what is flat is the tier's own item, and docs/index.md knows where everything is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Lists the names of the paved path, each with its tier, after the compiler has found them.
+///
+/// The facade and the tier are both imported by glob: were there two items of one name, the import
+/// of that name would be ambiguous and not compile.
+macro_rules! flat {
+    ($($tier:ident: $($name:ident)+;)+) => {
+        const FLAT: &[&str] = &[$($(stringify!($name),)+)+];
+        $($(
+            const _: () = {
+                mod found {
+                    #[allow(unused_imports, reason = "it need only compile")]
+                    use {asyncio::*, asyncio::$tier::*, self::$name as _};
+                }
+            };
+        )+)+
+    };
+}
+
+/// Lists the names that only the tier's module has, after the compiler has found them.
+macro_rules! in_modules {
+    ($($tier:ident: $($name:ident)+;)+) => {
+        const IN_MODULES: &[&str] =
+            &[$($(concat!(stringify!($tier), "::", stringify!($name)),)+)+];
+        $($(
+            const _: () = {
+                #[allow(unused_imports, reason = "it need only compile")]
+                use asyncio::$tier::$name as _;
+            };
+        )+)+
+    };
+}
+
+flat! {
+    coro: CancelScope CancelledError async_with catch_cancel try_finally with yield_now;
+    event_loop: Exit RunError get_running_loop run;
+    task: ExceptionGroup JoinError ReturnWhen Task TaskGroup TimeoutError all_tasks create_task
+        current_task gather shield sleep sleep_until timeout timeout_at try_gather wait;
+    executor: run_in_executor to_thread;
+    queue: Event Lock Queue Semaphore;
+}
+
+in_modules! {
+    coro: AsyncContextManager Stream StreamExt;
+    event_loop: EventLoop Handle Interrupted IoHandle LoopHandle TimerHandle testing;
+    future: Future InvalidStateError concurrent wrap_future;
+    executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
+    queue: GetError PutError QueueShutDown;
+    transport: Transport;
+}
+
+#[test]
+fn the_facade_has_the_names_of_the_paved_path_and_no_others() {
+    let flat: BTreeSet<&str> = FLAT.iter().copied().collect();
+    assert_eq!(flat.len(), FLAT.len(), "a name is listed twice");
+    let source = read("crates/asyncio/src/lib.rs");
+    let (paved, _) = source.split_once("pub mod prelude").unwrap();
+    let exported: BTreeSet<&str> = paved
+        .split("pub use ")
+        .filter_map(|item| item.split_once("::{")?.1.split_once('}'))
+        .flat_map(|(names, _)| names.split(',').map(str::trim).filter(|name| !name.is_empty()))
+        .collect();
+    assert_eq!(exported, flat);
+}
+
+#[test]
+fn the_index_names_what_there_is_and_says_that_it_is_available() {
+    let index = read("docs/index.md");
+    let rows = index.lines().filter_map(|line| {
+        let [_, _, here, state, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        Some((here, state))
+    });
+    let available = rows.filter(|&(_, state)| state == "available");
+    // In backticks: every second piece, whatever stands around it.
+    let named: BTreeSet<&str> = available
+        .flat_map(|(here, _)| here.split('`').skip(1).step_by(2))
+        .filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':'))
+        .collect();
+    let known: BTreeSet<&str> = FLAT.iter().chain(IN_MODULES).copied().collect();
+    let missing: Vec<_> = known.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/index.md does not name {missing:?}");
+    let untrue: Vec<_> = named.difference(&known).collect();
+    assert!(untrue.is_empty(), "docs/index.md calls {untrue:?} available");
+}
+
+/// A file of the workspace.
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(path)).unwrap()
+}
