@@ -14,7 +14,7 @@ use asyncio_coro::task::TaskRef;
 
 use crate::clock::{Clock, saturating_add};
 use crate::error::LoopRunning;
-use crate::exception::{ExceptionContext, Handler, discard};
+use crate::exception::{ExceptionContext, Handler};
 use crate::handle::{Handle, TimerHandle, callback};
 use crate::io::{IoHandler, Registration, Sources};
 use crate::loop_handle::LoopHandle;
@@ -493,10 +493,13 @@ impl Inner {
 
     /// Gives up what upper tiers and the user have put here. Foreign code runs, outside any borrow.
     pub(crate) fn drop_attachments(&self) {
-        discard(self.hooks.take());
-        discard(self.extensions.take());
-        discard(self.exception_handler.take());
-        discard(self.read_buffer.take());
+        self.contain(|| drop(self.hooks.take()));
+        self.contain(|| drop(self.extensions.take()));
+        let buffer = self.read_buffer.take();
+        drop(buffer);
+        // Last, since it is told of the panics of the others.
+        let handler = self.exception_handler.take();
+        self.contain(|| drop(handler));
     }
 }
 

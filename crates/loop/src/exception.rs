@@ -131,30 +131,28 @@ impl Inner {
             Some((handler, inner)) => handler(&EventLoop::from_inner(inner), &context),
             None => context.log(),
         }));
-        contain(|| {
-            if let Err(panic) = result {
-                ExceptionContext::new("unhandled error in exception handler")
-                    .with_panic(panic)
-                    .log();
-                context.log();
-            }
-            drop(context);
-        });
+        if let Err(panic) = result {
+            let failed = ExceptionContext::new("unhandled error in exception handler");
+            contain(|| failed.with_panic(panic).log());
+            contain(|| context.log());
+        }
+        contain(|| drop(context));
+    }
+
+    /// Runs foreign code that must not unwind into the loop, a destructor mostly; a panic is reported.
+    pub(crate) fn contain(&self, f: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+            let message = "panic while the event loop was closing";
+            self.report(ExceptionContext::new(message).with_panic(panic));
+        }
     }
 }
 
-/// Runs foreign code where a panic must not get out: destructors, mostly. What such a panic carries is leaked, since
-/// its own destructor could panic again, without end.
-pub(crate) fn contain(f: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
-        mem::forget(panic);
-        // A logger that panics has had its chance.
-        let _ =
-            catch_unwind(|| log::error!("panic in foreign code that an event loop had to contain"));
+/// Runs foreign code where a panic must not get out. What such a panic carries is dropped; if that panics too, what
+/// *that* carries is leaked, or it could go on without end.
+fn contain(f: impl FnOnce()) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { return };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(second);
     }
-}
-
-/// Drops what a user gave us.
-pub(crate) fn discard<T>(value: T) {
-    contain(|| drop(value));
 }

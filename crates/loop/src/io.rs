@@ -154,7 +154,8 @@ impl Registration {
     /// Calls the handler with `ready` in the next tick: a read filled its buffer, or stopped for fairness, and no new
     /// edge will come for what is left. Asked for twice in a tick, it is called once.
     pub fn requeue(&self, ready: Ready) {
-        if let Some(inner) = self.source.inner.upgrade() {
+        // A closed loop has no handler to call, and would never run the entry.
+        if let Some(inner) = self.source.inner.upgrade().filter(|inner| !inner.is_closed()) {
             self.source.queue(&inner, ready);
         }
     }

@@ -11,7 +11,7 @@ use asyncio_coro::task::TaskEnd;
 
 use crate::clock::saturating_add;
 use crate::event_loop::{Inner, Interrupt, State};
-use crate::exception::{ExceptionContext, contain, discard};
+use crate::exception::ExceptionContext;
 use crate::run::MainEnd;
 use crate::running::{Entered, TierHooks};
 use crate::timers::{Action, TimerKey};
@@ -96,7 +96,7 @@ impl Inner {
         // Dropping one thing wakes another, and other threads go on waking; but nothing new starts on a closing loop,
         // so this ends when every future has been dropped by the entry that its wake brought here.
         loop {
-            let live: usize = hooks.iter().map(|hook| wake_live(&**hook)).sum();
+            let live: usize = hooks.iter().map(|hook| self.wake_live(&**hook)).sum();
             let dropped = self.drop_queued();
             if live == 0 && !dropped {
                 break;
@@ -111,12 +111,19 @@ impl Inner {
         // A push that began before the door was shut is waited for, and what it brought is dropped here.
         while self.drop_queued() {}
         for hook in &hooks {
-            contain(|| hook.closed());
+            self.contain(|| hook.closed());
         }
-        discard(hooks);
+        self.contain(|| drop(hooks));
         self.drop_attachments();
         let selector = self.selector.take();
         drop(selector);
+    }
+
+    /// A hook that panics has nothing alive that we could wait for.
+    fn wake_live(&self, hook: &dyn CloseHook) -> usize {
+        let mut live = 0;
+        self.contain(|| live = hook.wake_live());
+        live
     }
 
     /// Drops what waits: timers, handlers, queued entries, local and remote. True if there was anything.
@@ -126,27 +133,20 @@ impl Inner {
         let mut any = !timers.is_empty() || !handlers.is_empty();
         for timer in timers {
             match timer {
-                Action::Run(entry) => contain(|| entry.discard()),
-                Action::Wake(waker) => discard(waker),
+                Action::Run(entry) => self.contain(|| entry.discard()),
+                Action::Wake(waker) => self.contain(|| drop(waker)),
             }
         }
         for handler in handlers {
-            discard(handler);
+            self.contain(|| drop(handler));
         }
         self.drain_remote();
         for entry in self.ready.take() {
             any = true;
-            contain(|| entry.discard());
+            self.contain(|| entry.discard());
         }
         any
     }
-}
-
-/// A hook that panics has nothing alive that we could wait for.
-fn wake_live(hook: &dyn CloseHook) -> usize {
-    let mut live = 0;
-    contain(|| live = hook.wake_live());
-    live
 }
 
 /// Says what was abandoned.
