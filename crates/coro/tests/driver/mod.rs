@@ -59,15 +59,21 @@ impl<F: Future> TestTask<F> {
 
     /// Steps until the task ends, as long as it has been woken since its last step.
     pub(crate) fn run(&mut self) -> Option<Result<F::Output, TaskEnd>> {
-        loop {
+        self.run_up_to(usize::MAX)
+    }
+
+    /// The same, in at most `max` steps.
+    pub(crate) fn run_up_to(&mut self, max: usize) -> Option<Result<F::Output, TaskEnd>> {
+        for _ in 0..max {
             self.keep.wakes.store(0, Ordering::Relaxed);
             if let Some(end) = self.step() {
                 return Some(end);
             }
             if self.keep.wakes.load(Ordering::Relaxed) == 0 {
-                return None;
+                break;
             }
         }
+        None
     }
 
     /// How often it was woken since the last step of `run`.
