@@ -545,9 +545,9 @@ impl Root {
         unsafe { self.info.as_ref() }
     }
 
-    /// Brings the thread's count up to date after a change of `request`.
+    /// Brings the thread's count up to date after a change of `request` or the flags.
     pub(crate) fn recount(&self) {
-        self.base.count(self.base.request.get() != 0);
+        self.base.count(self.base.request.get() != 0 || self.base.has(UNWINDING));
     }
 }
 

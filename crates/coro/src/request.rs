@@ -230,21 +230,6 @@ impl Node {
         self.base().has(ABOVE) && self.base().has(UNWINDING | UNWOUND)
     }
 
-    /// Whether the request `epoch` of the task's root has made this scope unwind.
-    fn unwinds_for_root(&self, epoch: u64) -> bool {
-        if !self.escalates() || self.epoch.get() < epoch || self.base().has(SHIELD) {
-            return false;
-        }
-        let mut next = self.parent();
-        while let Some(Above::Node(node)) = next {
-            if node.base().has(SHIELD) || node.mask() >= epoch {
-                return false;
-            }
-            next = node.parent();
-        }
-        true
-    }
-
     /// Reports that the cleanup is skipped, once, if one is owed.
     pub(crate) fn report_skipped(&self, reason: SkipReason) {
         if let Some(report) = self.skipped(reason) {
@@ -274,12 +259,8 @@ impl Root {
         wakers
     }
 
-    /// Takes the request back, unless some scope already unwinds for it.
+    /// Takes the request back. If some scope already unwinds for it, the task follows that scope all the same.
     pub(crate) fn withdraw(&self) {
-        let epoch = self.base().request.get();
-        if epoch == 0 || self.base().descendants().any(|node| node.unwinds_for_root(epoch)) {
-            return;
-        }
         self.base().request.set(0);
         self.recount();
     }
@@ -295,6 +276,7 @@ impl Root {
         if self.base().request.get() == 0 {
             let Some(epoch) = escalated(self.base()) else {
                 self.base().clear(UNWINDING);
+                self.recount();
                 return false;
             };
             self.base().request.set(epoch);

@@ -210,6 +210,69 @@ fn a_scope_converts_its_own_request_and_the_one_around_it_goes_on() {
 }
 
 #[test]
+fn a_scope_converts_its_own_request_also_if_a_branch_in_it_swallowed_that() {
+    let log = Log::default();
+    let scope = CancelScope::new();
+    let (s, l) = (scope.clone(), log.clone());
+    let mut task = TestTask::new(async move {
+        let swallower = async {
+            assert!(catch_cancel(pending::<()>()).await.is_err());
+            // Begun too late to be reached by what was swallowed, and told all the same.
+            cleaned(&l, 5, "late").await;
+        };
+        assert!(s.run(join(swallower, cleaned(&l, 3, "slow"))).await.is_err());
+        yield_now().await;
+        7
+    });
+    assert!(task.run().is_none());
+    scope.cancel();
+    assert!(matches!(task.run(), Some(Ok(7))));
+    assert_eq!(log.take(), ["slow", "late"]);
+}
+
+#[test]
+fn scopes_around_one_that_swallows_go_on_too() {
+    let log = Log::default();
+    let l = log.clone();
+    let mut task = TestTask::new(async move {
+        let body = CancelScope::new().run(async {
+            assert!(catch_cancel(cleaned(&l, 2, "inner")).await.is_err());
+            yield_times(3).await;
+            42
+        });
+        try_finally(body, async || l.push("outer")).await
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(matches!(task.run(), Some(Ok(Ok(42)))));
+    assert_eq!(log.take(), ["inner", "outer"]);
+}
+
+#[test]
+fn a_masked_request_is_delivered_after_the_cleanup_that_masked_it() {
+    let log = Log::default();
+    let (l, ready) = (log.clone(), Rc::new(Cell::new(false)));
+    let r = ready.clone();
+    let mut task = TestTask::new(async move {
+        let body = poll_fn(|_| if r.get() { Poll::Ready(()) } else { Poll::Pending });
+        try_finally(body, async || {
+            let scope = CancelScope::new();
+            scope.cancel();
+            assert!(matches!(scope.run(catch_cancel(pending::<()>())).await, Ok(Err(_))));
+            l.push("swallowed what was the scope's");
+        })
+        .await;
+        yield_now().await;
+        l.push("not reached");
+    });
+    assert!(task.run().is_none());
+    ready.set(true);
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(log.take(), ["swallowed what was the scope's"]);
+}
+
+#[test]
 fn with_an_inner_and_an_outer_request_at_once_the_outer_scope_wins() {
     let (inner, outer) = (CancelScope::new(), CancelScope::new());
     let (i, o) = (inner.clone(), outer.clone());
