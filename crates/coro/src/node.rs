@@ -6,7 +6,7 @@
 //!
 //! A scope's [`Node`] lies inside the scope's own future, so that a scope allocates nothing. A task's outermost scope is a
 //! [`Root`], which has no parent and no siblings and is therefore leaner: tasks are many. Both begin with a [`Base`]. This
-//! module holds every pointer of the tree and nothing else; the rules of cancellation, in `request.rs`, use it through
+//! module, with those below it, holds every pointer of the tree and nothing else; the rules of cancellation, in `request.rs`, use it through
 //! iterators and contain no unsafe code. Rejected: `Rc` nodes (an allocation, and a list entry, for each `timeout` around a
 //! future that is ready at once).
 //!
@@ -31,18 +31,23 @@
 //!   resets it.
 //! * **N8, one thread.** Nodes and roots are neither `Send` nor `Sync` (they hold raw pointers), and `THREAD` is thread-local.
 
+mod held;
+mod root;
+mod thread;
+
 use std::cell::Cell;
 use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
-use std::rc::Rc;
+use std::ptr;
 use std::task::{Context, Waker};
 
-use pin_project_lite::pin_project;
-
 use crate::hooks::{self, SkipReason, TaskLabel};
-use crate::task::TaskInfo;
+use thread::THREAD;
+
+pub(crate) use held::{HasSlot, Held, Slot};
+pub(crate) use root::Root;
+pub(crate) use thread::{fresh_epoch, newest_epoch, outside, outstanding, with_current_task};
 
 /// What every scope has, and nearly all that a task's root has.
 pub(crate) struct Base {
@@ -77,14 +82,6 @@ pub(crate) struct Node {
     _pin: PhantomPinned,
 }
 
-/// The outermost scope of a task, pinned in the task's wrapped future.
-#[repr(C)]
-pub(crate) struct Root {
-    base: Base,
-    info: NonNull<TaskInfo>,
-    _pin: PhantomPinned,
-}
-
 /// The `Base` is a `Root`'s.
 const ROOT: u16 = 1 << 0;
 /// In its parent's list of children.
@@ -115,73 +112,6 @@ pub(crate) const REPORTED: u16 = 1 << 12;
 pub(crate) const OWN: u16 = 1 << 13;
 /// Has ended.
 pub(crate) const DONE: u16 = 1 << 14;
-
-struct Thread {
-    /// The scope whose body or cleanup is being polled.
-    scope: Cell<*const Base>,
-    /// The task whose step is running, and the waker of that step.
-    task: Cell<*const TaskInfo>,
-    waker: Cell<*const Waker>,
-    /// How many nodes have an unswallowed request or unwind: while it is 0, nobody need look up the chain.
-    outstanding: Cell<usize>,
-    /// The epoch of the newest request on this thread.
-    epoch: Cell<u64>,
-}
-
-thread_local! {
-    static THREAD: Thread = const {
-        Thread {
-            scope: Cell::new(ptr::null()),
-            task: Cell::new(ptr::null()),
-            waker: Cell::new(ptr::null()),
-            outstanding: Cell::new(0),
-            epoch: Cell::new(0),
-        }
-    };
-}
-
-/// Whether any scope of this thread may have something to do beyond being pending.
-#[inline]
-pub(crate) fn outstanding() -> bool {
-    THREAD.with(|thread| thread.outstanding.get() > 0)
-}
-
-/// The newest epoch given out on this thread.
-pub(crate) fn newest_epoch() -> u64 {
-    THREAD.with(|thread| thread.epoch.get())
-}
-
-/// A fresh epoch, newer than all others of this thread.
-pub(crate) fn fresh_epoch() -> u64 {
-    THREAD.with(|thread| {
-        let epoch = thread.epoch.get() + 1;
-        thread.epoch.set(epoch);
-        epoch
-    })
-}
-
-/// Calls `look` with the task whose step is running and that step's waker.
-pub(crate) fn with_current_task<R>(look: impl FnOnce(NonNull<TaskInfo>, &Waker) -> R) -> Option<R> {
-    let (task, waker) = THREAD.with(|thread| (thread.task.get(), thread.waker.get()));
-    let task = NonNull::new(task.cast_mut())?;
-    // SAFETY: by N3, `waker` belongs to the step that is running now; it is set together with `task`.
-    let waker = unsafe { &*waker };
-    Some(look(task, waker))
-}
-
-/// Runs `f` with no current scope; what it polls belongs to no scope and is reached by no request.
-pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = RestoreScope(THREAD.with(|thread| thread.scope.replace(ptr::null())));
-    f()
-}
-
-struct RestoreScope(*const Base);
-
-impl Drop for RestoreScope {
-    fn drop(&mut self) {
-        THREAD.with(|thread| thread.scope.set(self.0));
-    }
-}
 
 impl Base {
     const fn new(flags: u16) -> Self {
@@ -422,73 +352,6 @@ impl Drop for Node {
     }
 }
 
-/// Where the handle of a scope finds the scope while it runs.
-pub(crate) struct Slot(Cell<*const Node>);
-
-/// What the handle of a scope shares with it.
-pub(crate) trait HasSlot {
-    fn slot(&self) -> &Slot;
-}
-
-pin_project! {
-    /// A node that a handle can reach.
-    pub(crate) struct Held<S: HasSlot> {
-        #[pin]
-        node: Node,
-        shared: Rc<S>,
-    }
-
-    impl<S: HasSlot> PinnedDrop for Held<S> {
-        fn drop(this: Pin<&mut Self>) {
-            let slot = &this.shared.slot().0;
-            if ptr::eq(slot.get(), &this.node) {
-                slot.set(ptr::null());
-            }
-        }
-    }
-}
-
-impl<S: HasSlot> Held<S> {
-    pub(crate) fn new(site: &'static Location<'static>, shared: Rc<S>) -> Self {
-        Held { node: Node::new(0, site), shared }
-    }
-
-    /// From now on the handle reaches this node. False when it reaches another one that is still there.
-    pub(crate) fn attach(self: Pin<&Self>) -> bool {
-        let slot = &self.shared.slot().0;
-        if !slot.get().is_null() {
-            return false;
-        }
-        slot.set(ptr::from_ref(self.node().get_ref()));
-        true
-    }
-
-    /// The scope has ended.
-    pub(crate) fn detach(self: Pin<&Self>) {
-        self.shared.slot().0.set(ptr::null());
-    }
-
-    pub(crate) fn node(self: Pin<&Self>) -> Pin<&Node> {
-        self.project_ref().node
-    }
-
-    pub(crate) fn shared(self: Pin<&Self>) -> &S {
-        &self.get_ref().shared
-    }
-}
-
-impl Slot {
-    pub(crate) const fn new() -> Self {
-        Slot(Cell::new(ptr::null()))
-    }
-
-    /// Calls `change` with the scope, while it runs. `change` calls no foreign code: N6.
-    pub(crate) fn with<R>(&self, change: impl FnOnce(&Node) -> R) -> Option<R> {
-        // SAFETY: null, or a node whose `Held` is yet to be dropped, by N7.
-        unsafe { self.0.get().as_ref() }.map(change)
-    }
-}
-
 /// Ends a poll of [`Node::poll_inside`].
 struct Inside<'a> {
     node: &'a Node,
@@ -508,72 +371,6 @@ impl Drop for Inside<'_> {
     }
 }
 
-impl Root {
-    /// # Safety
-    ///
-    /// `info` must outlive the root and belong to this thread.
-    pub(crate) const unsafe fn new(info: NonNull<TaskInfo>) -> Self {
-        Root { base: Base::new(ROOT), info, _pin: PhantomPinned }
-    }
-
-    /// Runs one step of the task: `step` runs with the root as the current scope and the task as the current task.
-    #[inline]
-    pub(crate) fn step<R>(self: Pin<&Self>, waker: &Waker, step: impl FnOnce() -> R) -> R {
-        let this = self.get_ref();
-        this.base.pass.set(this.base.pass.get().wrapping_add(1));
-        let _restore = THREAD.with(|thread| RestoreTask {
-            // Cast from the whole root: N5.
-            scope: thread.scope.replace(ptr::from_ref(this).cast()),
-            task: thread.task.replace(this.info.as_ptr()),
-            waker: thread.waker.replace(waker),
-        });
-        step()
-    }
-
-    /// The address by which a `TaskInfo` finds its root; see [`Root::from_core`].
-    pub(crate) fn as_core(self: Pin<&Self>) -> *const Root {
-        self.get_ref()
-    }
-
-    #[inline]
-    pub(crate) fn base(&self) -> &Base {
-        &self.base
-    }
-
-    pub(crate) fn info(&self) -> &TaskInfo {
-        // SAFETY: `Root::new` was promised that the info outlives the root.
-        unsafe { self.info.as_ref() }
-    }
-
-    /// Brings the thread's count up to date after a change of `request` or the flags.
-    pub(crate) fn recount(&self) {
-        self.base.count(self.base.request.get() != 0 || self.base.has(UNWINDING));
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        self.base.orphan_children();
-        self.base.count(false);
-    }
-}
-
-struct RestoreTask {
-    scope: *const Base,
-    task: *const TaskInfo,
-    waker: *const Waker,
-}
-
-impl Drop for RestoreTask {
-    fn drop(&mut self) {
-        THREAD.with(|thread| {
-            thread.scope.set(self.scope);
-            thread.task.set(self.task);
-            thread.waker.set(self.waker);
-        });
-    }
-}
-
 /// One scope on the way up.
 #[derive(Clone, Copy)]
 pub(crate) enum Above<'a> {
@@ -585,7 +382,7 @@ impl<'a> Above<'a> {
     pub(crate) fn base(self) -> &'a Base {
         match self {
             Above::Node(node) => &node.base,
-            Above::Root(root) => &root.base,
+            Above::Root(root) => root.base(),
         }
     }
 

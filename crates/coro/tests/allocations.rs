@@ -87,3 +87,10 @@ fn a_task_with_a_deadline_allocates_nothing_from_step_to_step() {
     });
     assert_eq!(count, 0);
 }
+
+#[test]
+fn a_scopes_node_is_96_bytes() {
+    use std::future::Pending;
+    let body = size_of::<Option<Pending<()>>>().next_multiple_of(8);
+    assert_eq!(size_of::<asyncio_coro::CatchCancel<Pending<()>>>(), 96 + body);
+}

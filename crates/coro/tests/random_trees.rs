@@ -57,7 +57,7 @@ impl World {
             };
         }
         match self.random(12) {
-            0 | 1 | 2 => {
+            0..=2 => {
                 let (body, cleanup) = (self.tree(depth - 1), self.cleanup(depth - 1));
                 let cleaned = self.clone();
                 let body = async move {

@@ -1,0 +1,76 @@
+#![expect(unsafe_code, reason = "what is current is on the stack below us")]
+//! What a thread knows of its scopes: which is current, whether a request is outstanding anywhere. See N3 of the tree.
+
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+use std::task::Waker;
+
+use super::Base;
+use crate::task::TaskInfo;
+
+pub(super) struct Thread {
+    /// The scope whose body or cleanup is being polled.
+    pub(super) scope: Cell<*const Base>,
+    /// The task whose step is running, and the waker of that step.
+    pub(super) task: Cell<*const TaskInfo>,
+    pub(super) waker: Cell<*const Waker>,
+    /// How many nodes have an unswallowed request or unwind: while it is 0, nobody need look up the chain.
+    pub(super) outstanding: Cell<usize>,
+    /// The epoch of the newest request on this thread.
+    pub(super) epoch: Cell<u64>,
+}
+
+thread_local! {
+    pub(super) static THREAD: Thread = const {
+        Thread {
+            scope: Cell::new(ptr::null()),
+            task: Cell::new(ptr::null()),
+            waker: Cell::new(ptr::null()),
+            outstanding: Cell::new(0),
+            epoch: Cell::new(0),
+        }
+    };
+}
+
+/// Whether any scope of this thread may have something to do beyond being pending.
+#[inline]
+pub(crate) fn outstanding() -> bool {
+    THREAD.with(|thread| thread.outstanding.get() > 0)
+}
+
+/// The newest epoch given out on this thread.
+pub(crate) fn newest_epoch() -> u64 {
+    THREAD.with(|thread| thread.epoch.get())
+}
+
+/// A fresh epoch, newer than all others of this thread.
+pub(crate) fn fresh_epoch() -> u64 {
+    THREAD.with(|thread| {
+        let epoch = thread.epoch.get() + 1;
+        thread.epoch.set(epoch);
+        epoch
+    })
+}
+
+/// Calls `look` with the task whose step is running and that step's waker.
+pub(crate) fn with_current_task<R>(look: impl FnOnce(NonNull<TaskInfo>, &Waker) -> R) -> Option<R> {
+    let (task, waker) = THREAD.with(|thread| (thread.task.get(), thread.waker.get()));
+    let task = NonNull::new(task.cast_mut())?;
+    // SAFETY: by N3, `waker` belongs to the step that is running now; it is set together with `task`.
+    let waker = unsafe { &*waker };
+    Some(look(task, waker))
+}
+
+/// Runs `f` with no current scope; what it polls belongs to no scope and is reached by no request.
+pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = RestoreScope(THREAD.with(|thread| thread.scope.replace(ptr::null())));
+    f()
+}
+
+struct RestoreScope(*const Base);
+
+impl Drop for RestoreScope {
+    fn drop(&mut self) {
+        THREAD.with(|thread| thread.scope.set(self.0));
+    }
+}
