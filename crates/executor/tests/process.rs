@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -43,7 +44,6 @@ fn until(done: impl Fn() -> bool) {
     }
 }
 
-/// Behaviour: SUB-06.
 #[test]
 fn the_exit_code_is_the_return_code_and_the_child_is_reaped() {
     run(async {
@@ -195,7 +195,6 @@ fn without_a_running_loop_no_process_is_started() {
     assert_eq!(error.to_string(), "no running event loop in this thread");
 }
 
-/// Behaviour: SUB-16.
 #[test]
 fn ten_waiters_all_get_the_code_and_one_that_is_dropped_disturbs_nobody() {
     run(async {
@@ -253,12 +252,19 @@ fn a_child_that_outlives_its_loop_is_reaped_by_a_thread() {
 #[test]
 fn a_child_that_ended_before_the_loop_closed_is_reaped_by_the_close() {
     let event_loop = EventLoop::new().unwrap();
-    let child =
-        event_loop.run_until_complete(async { spawn_process(sh("exit 2")).unwrap() }).unwrap();
+    let spawn = async {
+        let mut child = spawn_process(sh("read line; exit 2").stdin(Stdio::piped())).unwrap();
+        (child.take_stdin().unwrap().into_inner(), child)
+    };
+    let (stdin, child) = event_loop.run_until_complete(spawn).unwrap();
+    // It ends while the loop does not run, and so cannot notice.
+    drop(stdin);
     let pid = Pid::from_raw(child.pid().try_into().unwrap()).unwrap();
     waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+    assert_eq!(child.returncode(), None);
     event_loop.close().unwrap();
     assert_eq!(child.returncode(), Some(2));
+    assert!(!is_our_child(child.pid()));
 }
 
 #[test]
@@ -299,7 +305,14 @@ fn the_environment_and_paths_are_the_commands() {
         let mut child = spawn_process(&mut command).unwrap();
         let out = read_to_end(child.take_stdout().unwrap()).await;
         assert_eq!(out, b"eggs/\n");
-        child.wait().await;
+        assert_eq!(child.wait().await, 0);
+
+        let mut command = Command::new(Path::new("/bin").join("sh"));
+        command.arg("-c").arg("env").env_clear().env("SPAM", "ham").stdout(Stdio::piped());
+        let mut child = spawn_process(&mut command).unwrap();
+        let out = read_to_end(child.take_stdout().unwrap()).await;
+        assert!(String::from_utf8(out).unwrap().lines().any(|line| line == "SPAM=ham"));
+        assert_eq!(child.wait().await, 0);
     })
     .unwrap();
 }

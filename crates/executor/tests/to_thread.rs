@@ -201,6 +201,7 @@ fn the_end_of_the_run_waits_for_the_jobs() {
     releaser.join().unwrap();
 }
 
+/// Behaviour: BEV-10.
 #[test]
 fn what_runs_longer_than_the_grace_is_abandoned_and_reported_by_name() {
     let (release, wait) = mpsc::channel::<()>();

@@ -100,7 +100,6 @@ fn a_future_belongs_to_the_loop_that_runs_or_that_is_named() {
     event_loop.close().unwrap();
 }
 
-/// Behaviour: FUT-11.
 #[test]
 fn debug_text_says_the_state_the_result_and_how_many_wait() {
     let future = Future::new();

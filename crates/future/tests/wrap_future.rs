@@ -8,7 +8,7 @@ use std::thread;
 use asyncio_future::{concurrent, wrap_future};
 use asyncio_loop::{EventLoop, run};
 
-/// Behaviour: FUT-16.
+/// Behaviour: FUT-15, FUT-16.
 #[test]
 fn a_result_from_another_thread_arrives_on_the_loop() {
     run(async {
