@@ -53,7 +53,7 @@ impl Process {
             pid,
             #[cfg(target_os = "linux")]
             pidfd: match hold {
-                Hold::Best => pidfd_open(pid, PidfdFlags::empty()).ok(),
+                Hold::Best => pidfd_open(pid, PidfdFlags::empty()).ok().filter(can_wait_for),
                 #[cfg(test)]
                 Hold::Number => None,
             },
@@ -160,6 +160,13 @@ impl Process {
             }
         }
     }
+}
+
+/// Linux 5.3 has pidfds and cannot wait for them.
+#[cfg(target_os = "linux")]
+fn can_wait_for(pidfd: &OwnedFd) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::PidFd(pidfd.as_fd()), look), Err(Errno::INVAL))
 }
 
 fn returncode(status: &WaitIdStatus) -> i32 {
