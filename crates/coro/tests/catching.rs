@@ -30,7 +30,7 @@ fn cleaned(log: &Log, n: u32, name: &'static str) -> impl Future<Output = ()> + 
     })
 }
 
-/// Behaviour: TSK-37, TSK-38.
+/// Behaviour: TSK-38.
 #[test]
 fn catch_cancel_swallows_a_request_to_the_task_which_then_goes_on() {
     let log = Log::default();
@@ -298,7 +298,6 @@ fn an_outer_scope_cuts_the_cleanup_of_an_inner_one_and_reports() {
     assert_eq!(reports.reasons(), [SkipReason::Cut]);
 }
 
-/// Behaviour: TG-36.
 #[test]
 fn a_scope_cancelled_before_its_body_stops_it_at_its_first_suspension() {
     let log = Log::default();

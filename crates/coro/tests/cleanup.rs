@@ -94,7 +94,6 @@ fn a_cleanup_that_says_cut_is_cut() {
     assert_eq!((group.0.newer.get(), reports.reasons()), (1, vec![SkipReason::Cut]));
 }
 
-/// Behaviour: TG-17, TG-26.
 #[test]
 fn a_cleanup_may_replace_the_cancellation_by_a_value_and_the_request_stands() {
     let group = Group::default();

@@ -104,7 +104,6 @@ fn a_deadline_too_far_to_say_and_never_need_no_timer() {
     }
 }
 
-/// Behaviour: TMO-09.
 #[test]
 fn a_request_to_the_task_is_not_a_deadlines_to_convert() {
     let clock = TestClock::install();
@@ -169,7 +168,6 @@ fn an_outer_deadline_during_an_inner_cleanup_cuts_it_and_reports() {
     assert_eq!(reports.reasons(), [SkipReason::Cut]);
 }
 
-/// Behaviour: TMO-17, TMO-18.
 #[test]
 fn a_deadline_works_after_an_earlier_request_was_swallowed() {
     let clock = TestClock::install();

@@ -377,7 +377,6 @@ fn a_value_ready_in_the_pass_of_the_request_stands_and_the_cleanup_runs() {
     assert_eq!(log.take(), ["cleanup", "value"], "the request is delivered at the next suspension");
 }
 
-/// Behaviour: TSK-41.
 #[test]
 fn a_request_made_inside_the_step_reaches_scopes_that_were_polled_before_it() {
     let log = Log::default();
