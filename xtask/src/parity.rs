@@ -21,8 +21,8 @@ const BEHAVIOURS: &str = "docs/behaviours.md";
 const DIFFERENCES: &str = "docs/parity-differences.md";
 const PARITY: &str = "docs/parity.md";
 
-/// Where a doc comment says what a test shows.
-const MARK: &str = "/// Behaviour: ";
+/// Where a comment says what a test shows.
+const MARK: &str = "Behaviour:";
 
 /// One behaviour of asyncio.
 #[derive(Debug, PartialEq, Eq)]
@@ -142,38 +142,44 @@ fn collect(tree: &Tree) -> (Shown, Vec<String>) {
     (shown, problems)
 }
 
-/// Each `/// Behaviour:` comment of a file: its ids and the test below it, or what is wrong with it.
+/// Each comment `Behaviour: …` of a file: its ids and the test below it, or what is wrong with it.
 fn comments(file: &File) -> Vec<Result<(Vec<String>, Test), String>> {
     let lines: Vec<&str> = file.text.lines().map(str::trim_start).collect();
-    let begins = (0..lines.len()).filter(|&at| lines[at].starts_with(MARK));
-    begins
-        .map(|at| {
-            let wrong = |what: &str| Err(format!("{}:{}: {what}", file.path, at + 1));
-            let doc = lines[at..].iter().map_while(|line| line.strip_prefix("///"));
-            // The ids may go over several lines; a full stop ends them.
-            let said: String = doc.collect::<Vec<_>>().join(" ");
-            let said = said.trim_start().trim_start_matches(MARK.trim_start_matches("/// "));
-            let Some((list, _)) = said.split_once('.') else {
-                return wrong("the list of ids must end with a full stop");
-            };
-            let ids: Vec<String> = list.split(',').map(|id| id.trim().to_owned()).collect();
-            if let Some(odd) = ids.iter().find(|id| !is_id(id)) {
-                return wrong(&format!("`{odd}` is no id"));
-            }
-            let item = lines[at..].join("\n");
-            match test_below(&item) {
-                Some(name) => Ok((ids, Test { path: file.path.clone(), name })),
-                None => wrong("what stands below the comment is no test"),
-            }
-        })
-        .collect()
+    let begins = |&at: &usize| said(lines[at]).is_some_and(|said| said.starts_with(MARK));
+    let comments = (0..lines.len()).filter(begins).map(|at| {
+        let wrong = |what: &str| Err(format!("{}:{}: {what}", file.path, at + 1));
+        // The ids may go over several lines; a full stop ends them.
+        let said: Vec<&str> = lines[at..].iter().map_while(|line| said(line)).collect();
+        let text = said.join(" ");
+        let Some((list, _)) = text[MARK.len()..].split_once('.') else {
+            return wrong("the list of ids must end with a full stop");
+        };
+        let ids: Vec<String> = list.split(',').map(|id| id.trim().to_owned()).collect();
+        if let Some(odd) = ids.iter().find(|id| !is_id(id)) {
+            return wrong(&format!("`{odd}` is no id"));
+        }
+        match test_below(&lines[at + said.len()..]) {
+            Some(name) => Ok((ids, Test { path: file.path.clone(), name })),
+            None => wrong("what stands below the comment is no test"),
+        }
+    });
+    comments.collect()
 }
 
-/// The name of the test whose doc comment `item` begins with.
-fn test_below(item: &str) -> Option<String> {
-    let code = source::code(item);
-    let body = code.find('{').unwrap_or(code.len());
-    let head = &code[..body];
+/// What a line says that is a comment.
+fn said(line: &str) -> Option<&str> {
+    line.strip_prefix("///").or_else(|| line.strip_prefix("//")).map(str::trim)
+}
+
+/// The name of the test that `lines` begin with: a function with `#[test]`, or, in a test without
+/// harness, an entry of its table, which begins with the name as a string.
+fn test_below(lines: &[&str]) -> Option<String> {
+    let entry = lines.first()?.strip_prefix('"').and_then(|line| line.strip_suffix("\","));
+    if entry.is_some() {
+        return entry.map(String::from);
+    }
+    let code = source::code(&lines.join("\n"));
+    let head = code.split('{').next()?;
     head.contains("#[test]").then(|| source::function_name(head)).flatten().map(String::from)
 }
 
@@ -287,6 +293,14 @@ mod tests {
         assert!(page.contains(&format!("### Covered\n\n{line}")), "{page}");
         assert!(page.contains("- QUE-04 third put blocks\n  - `a_sleeping_task"), "{page}");
         assert!(page.contains("| 4 task | 1 | 1 | 0 | 1 |\n| 6 queue | 1 | 0 | 0 | 0 |"), "{page}");
+    }
+
+    #[test]
+    fn an_entry_in_the_table_of_a_test_without_harness_covers_its_ids() {
+        let table = "[(\n    // Behaviour: TSK-29.\n    \"a_second_ctrl_c_kills\",\n    || {},\n)]";
+        let (page, problems) = report(&tree(table)).unwrap();
+        assert_eq!(problems, [""; 0]);
+        assert!(page.contains("\n  - `a_second_ctrl_c_kills` in crates/task/tests"), "{page}");
     }
 
     #[test]
