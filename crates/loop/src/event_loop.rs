@@ -167,17 +167,50 @@ impl EventLoop {
     }
 
     /// Is it inside one of its `run_` methods?
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, get_running_loop};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// assert!(!event_loop.is_running());
+    /// assert!(event_loop.run_until_complete(async { get_running_loop().unwrap().is_running() })?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_running(&self) -> bool {
         self.inner.is_running()
     }
 
     /// Is it closed, or being closed? Then nothing new is taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// event_loop.close()?;
+    /// assert!(event_loop.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
     }
 
     /// Ends the run after the current tick: what is ready in this tick still runs, what that makes ready stays queued
     /// for the next run. Before a run it makes that run poll once, run what is ready, and return.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let stopper = event_loop.clone();
+    /// event_loop.call_later(Duration::from_millis(1), move || stopper.stop());
+    /// event_loop.run_forever()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self) {
         self.inner.stopping.set(true);
     }
@@ -191,6 +224,22 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`LoopRunning`] when it is running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    /// use std::rc::Rc;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let captured = Rc::new(());
+    /// let kept = captured.clone();
+    /// event_loop.call_soon(move || drop(captured));
+    /// event_loop.close()?;
+    /// assert_eq!(Rc::strong_count(&kept), 1);
+    /// assert!(event_loop.call_soon(|| ()).cancelled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> Result<(), LoopRunning> {
         if self.is_running() {
             return Err(LoopRunning::new());
@@ -200,6 +249,19 @@ impl EventLoop {
     }
 
     /// The time on the loop's clock: monotonic, or [virtual](crate::testing) in a test. Timers are due by it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::testing::{ClockMode, virtual_loop};
+    /// use std::time::Duration;
+    ///
+    /// let (event_loop, clock) = virtual_loop(ClockMode::Frozen)?;
+    /// let start = event_loop.time();
+    /// clock.advance(Duration::from_secs(5));
+    /// assert_eq!(event_loop.time() - start, Duration::from_secs(5));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn time(&self) -> Instant {
         self.inner.clock.now()
     }
@@ -241,6 +303,21 @@ impl EventLoop {
     ///
     /// A delay beyond what the clock can show means never. On a closed loop the callback is dropped, and the handle is
     /// cancelled from the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing::{self, ClockMode}};
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    ///
+    /// let (event_loop, clock) = testing::virtual_loop(ClockMode::Frozen)?;
+    /// let ran = Rc::new(Cell::new(false));
+    /// event_loop.call_later(Duration::from_secs(1), { let ran = ran.clone(); move || ran.set(true) });
+    /// clock.advance(Duration::from_secs(1));
+    /// testing::run_once(&event_loop)?;
+    /// assert!(ran.get());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
         self.call_at(saturating_add(self.time(), delay), callback)
@@ -251,6 +328,24 @@ impl EventLoop {
     /// Timers run in the order of their deadlines, those of equal deadlines in the order in which they were added. One
     /// whose time has passed runs in the next tick. On a closed loop the callback is dropped, and the handle is
     /// cancelled from the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    /// use std::{cell::RefCell, rc::Rc, time::Duration};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let log = Rc::new(RefCell::new(Vec::new()));
+    /// let now = event_loop.time();
+    /// for (name, when) in [("late", now), ("early", now - Duration::from_secs(1))] {
+    ///     let log = log.clone();
+    ///     event_loop.call_at(when, move || log.borrow_mut().push(name));
+    /// }
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(*log.borrow(), ["early", "late"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback_fn: impl FnOnce() + 'static) -> TimerHandle {
         let (handle, entry) = callback(callback_fn);
@@ -264,6 +359,17 @@ impl EventLoop {
     }
 
     /// The door for other threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// std::thread::spawn(move || handle.call_soon_threadsafe(|| ())).join().unwrap().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn handle(&self) -> LoopHandle {
         LoopHandle::new(self.inner.shared.clone())
     }
@@ -295,12 +401,35 @@ impl EventLoop {
     }
 
     /// Goes back to the default: a line in the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// event_loop.set_exception_handler(|_, context| eprintln!("{context}"));
+    /// event_loop.reset_exception_handler();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn reset_exception_handler(&self) {
         let previous = self.inner.exception_handler.take();
         drop(previous);
     }
 
     /// Reports an error that nobody awaits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, ExceptionContext};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let called = Rc::new(Cell::new(false));
+    /// event_loop.set_exception_handler({ let called = called.clone(); move |_, _| called.set(true) });
+    /// event_loop.call_exception_handler(ExceptionContext::new("connection lost twice"));
+    /// assert!(called.get());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn call_exception_handler(&self, context: ExceptionContext) {
         self.inner.report(context);
     }
@@ -349,6 +478,32 @@ impl EventLoop {
     }
 
     /// Adds what an upper tier does when the loop ends. The hook must not own an [`EventLoop`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{CloseHook, get_running_loop, run};
+    /// use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, time::Duration};
+    ///
+    /// struct Goodbye(Rc<Cell<bool>>);
+    /// impl CloseHook for Goodbye {
+    ///     fn tier(&self) -> u8 {
+    ///         4
+    ///     }
+    ///     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+    ///         let said = self.0.clone();
+    ///         Box::pin(async move { said.set(true) })
+    ///     }
+    ///     fn grace(&self) -> Duration {
+    ///         Duration::from_secs(1)
+    ///     }
+    /// }
+    ///
+    /// let said = Rc::new(Cell::new(false));
+    /// run(async { get_running_loop().unwrap().add_close_hook(Rc::new(Goodbye(said.clone()))) })?;
+    /// assert!(said.get());
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
     pub fn add_close_hook(&self, hook: Rc<dyn CloseHook>) {
         self.inner.hooks.borrow_mut().push(hook);
     }
@@ -416,6 +571,19 @@ impl EventLoop {
     }
 
     /// Takes a timer out, if it has not woken its waker yet. O(log n).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    /// use std::{task::Waker, time::Duration};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let key = event_loop.add_timer(event_loop.time() + Duration::from_secs(1), Waker::noop());
+    /// event_loop.cancel_timer(key);
+    /// event_loop.cancel_timer(key); // stale by now, and so ignored
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn cancel_timer(&self, key: TimerKey) {
         self.inner.cancel_timer(key);
     }
@@ -439,6 +607,23 @@ impl EventLoop {
 
     /// Says that something outside the loop is at work until the guard is dropped, whose end will wake the loop. A
     /// virtual clock does not jump meanwhile. Drop the guard after having scheduled the result.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{get_running_loop, testing};
+    /// use std::{cell::Cell, rc::Rc, thread};
+    ///
+    /// testing::run(async {
+    ///     let event_loop = get_running_loop().unwrap();
+    ///     let (work, handle) = (event_loop.external_work(), event_loop.handle());
+    ///     thread::spawn(move || {
+    ///         handle.call_soon_threadsafe(|| println!("done, and no virtual time has passed")).unwrap();
+    ///         drop(work);
+    ///     });
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
     pub fn external_work(&self) -> ExternalWork {
         ExternalWork::new(self.inner.shared.clone())
     }

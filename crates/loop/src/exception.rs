@@ -82,6 +82,16 @@ impl ExceptionContext {
     }
 
     /// The panic's message, if it has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::ExceptionContext;
+    ///
+    /// let payload = std::panic::catch_unwind(|| panic!("no such file")).unwrap_err();
+    /// let context = ExceptionContext::new("exception in callback").with_panic(payload);
+    /// assert_eq!(context.panic_message(), Some("no such file"));
+    /// ```
     pub fn panic_message(&self) -> Option<&str> {
         let payload = self.panic.as_deref()?;
         let text = payload.downcast_ref::<&'static str>().copied();

@@ -153,6 +153,31 @@ impl Registration {
 
     /// Calls the handler with `ready` in the next tick: a read filled its buffer, or stopped for fairness, and no new
     /// edge will come for what is left. Asked for twice in a tick, it is called once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, IoHandler, Ready, testing};
+    /// use std::{cell::Cell, os::{fd::AsFd, unix::net::UnixStream}, rc::Rc};
+    ///
+    /// #[derive(Default)]
+    /// struct Calls(Cell<u32>);
+    /// impl IoHandler for Calls {
+    ///     fn on_ready(self: Rc<Self>, _: Ready) {
+    ///         self.0.set(self.0.get() + 1);
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, _theirs) = UnixStream::pair()?;
+    /// let calls = Rc::new(Calls::default());
+    /// let registration = event_loop.register(ours.as_fd(), calls.clone())?;
+    /// testing::run_once(&event_loop)?; // it was writable
+    /// registration.requeue(Ready::READ);
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(calls.0.get(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn requeue(&self, ready: Ready) {
         // A closed loop has no handler to call, and would never run the entry.
         if let Some(inner) = self.source.inner.upgrade().filter(|inner| !inner.is_closed()) {

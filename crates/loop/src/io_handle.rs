@@ -59,11 +59,44 @@ impl<T: AsFd> IoHandle<T> {
     }
 
     /// The thing itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let handle = IoHandle::new(ours)?;
+    ///     assert!(handle.get_ref().peer_addr().is_ok());
+    ///     # drop(theirs);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
     /// Gives the thing back, deregistered. Nobody can be waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let handle = IoHandle::new(ours)?;
+    ///     let ours: UnixStream = handle.into_inner();
+    ///     IoHandle::new(ours)?; // it can be registered again
+    ///     # drop(theirs);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> T {
         drop(self.registration);
         self.io
@@ -78,6 +111,23 @@ impl<T: AsFd> IoHandle<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost: when this is dropped while it waits, `op` has had no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let ours = IoHandle::new(ours)?;
+    ///     (&theirs).write_all(b"x")?;
+    ///     let mut byte = [0];
+    ///     assert_eq!(ours.read_with(|mut stream| stream.read(&mut byte)).await?, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn read_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.directions.read.when_ready(&self.io, op).await
     }
@@ -91,6 +141,22 @@ impl<T: AsFd> IoHandle<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost: when this is dropped while it waits, `op` has had no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let ours = IoHandle::new(ours)?;
+    ///     assert_eq!(ours.write_with(|mut stream| stream.write(b"hello")).await?, 5);
+    ///     # drop(theirs);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn write_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.directions.write.when_ready(&self.io, op).await
     }
@@ -104,6 +170,23 @@ impl<T: AsFd> IoHandle<T> {
     /// # Cancel safety
     ///
     /// Safe: nothing is consumed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let ours = IoHandle::new(ours)?;
+    ///     (&theirs).write_all(b"x")?;
+    ///     ours.readable().await?;
+    ///     assert_eq!(ours.get_ref().read(&mut [0])?, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         self.directions.read.ready(self.io.as_fd(), PollFlags::IN).await
     }
@@ -117,6 +200,23 @@ impl<T: AsFd> IoHandle<T> {
     /// # Cancel safety
     ///
     /// Safe: nothing is consumed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{IoHandle, run};
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    ///
+    /// run(async {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let ours = IoHandle::new(ours)?;
+    ///     ours.writable().await?;
+    ///     assert_eq!(ours.get_ref().write(b"x")?, 1);
+    ///     # drop(theirs);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn writable(&self) -> io::Result<()> {
         self.directions.write.ready(self.io.as_fd(), PollFlags::OUT).await
     }

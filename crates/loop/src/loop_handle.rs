@@ -49,6 +49,22 @@ impl LoopHandle {
     ///
     /// [`LoopClosed`] when the loop is closed or gone; the callback is dropped here then. A loop that is closed later
     /// drops the callback on its own thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// std::thread::spawn(move || handle.call_soon_threadsafe(move || sender.send(7).unwrap()))
+    ///     .join()
+    ///     .unwrap()?;
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(receiver.recv()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn call_soon_threadsafe(
         &self,
@@ -76,12 +92,34 @@ impl LoopHandle {
     }
 
     /// Is the loop closed, or gone?
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// drop(event_loop);
+    /// assert!(handle.is_closed());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }
 
     /// Is this thread inside this loop now, running it or closing it? Then [`schedule`](Self::schedule) appends directly
     /// and touches neither this handle's memory nor anything shared after that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// assert!(!handle.is_current());
+    /// assert!(event_loop.run_until_complete(async { handle.is_current() })?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_current(&self) -> bool {
         running::with(|inner| inner.is_some_and(|inner| self.is_of(inner)))
     }

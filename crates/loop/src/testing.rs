@@ -35,6 +35,29 @@ pub use crate::clock::ClockMode;
 /// # Errors
 ///
 /// As [`run`](crate::run()).
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::{get_running_loop, testing};
+/// use std::time::Duration;
+///
+/// // An hour, in no time.
+/// let elapsed = testing::run(async {
+///     let event_loop = get_running_loop().unwrap();
+///     let start = event_loop.time();
+///     let mut key = None;
+///     std::future::poll_fn(|cx| {
+///         let when = start + Duration::from_secs(3600);
+///         key.get_or_insert_with(|| event_loop.add_timer(when, cx.waker()));
+///         if event_loop.time() < when { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+///     })
+///     .await;
+///     event_loop.time() - start
+/// })?;
+/// assert_eq!(elapsed, Duration::from_secs(3600));
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
 pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
     let (event_loop, _) = virtual_loop(ClockMode::AutoJump).map_err(RunError::Os)?;
     run_on(&event_loop, main)
@@ -46,6 +69,17 @@ pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
 /// # Errors
 ///
 /// As [`run`](crate::run()).
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::testing::{portable_loop, run_with};
+///
+/// let event_loop = portable_loop()?;
+/// assert_eq!(run_with(&event_loop, async { 7 })?, 7);
+/// assert!(event_loop.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run_with<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output, RunError> {
     run_on(event_loop, main)
 }
@@ -55,6 +89,19 @@ pub fn run_with<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output,
 /// # Errors
 ///
 /// As [`EventLoop::run_forever`].
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::{EventLoop, testing};
+///
+/// let event_loop = EventLoop::new()?;
+/// let stopper = event_loop.clone();
+/// let handle = event_loop.call_soon(move || stopper.stop());
+/// testing::run_once(&event_loop)?;
+/// assert!(!handle.cancelled());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run_once(event_loop: &EventLoop) -> Result<(), RunError> {
     event_loop.run_once()
 }
@@ -64,6 +111,16 @@ pub fn run_once(event_loop: &EventLoop) -> Result<(), RunError> {
 /// # Errors
 ///
 /// As [`EventLoop::new`].
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::testing::{ClockMode, virtual_loop};
+///
+/// let (event_loop, clock) = virtual_loop(ClockMode::Frozen)?;
+/// assert_eq!(event_loop.time(), clock.now());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn virtual_loop(mode: ClockMode) -> io::Result<(EventLoop, VirtualClock)> {
     let event_loop = EventLoop::with_clock(Clock::virtual_clock(mode))?;
     let clock = VirtualClock { inner: Rc::downgrade(event_loop.inner()), made: event_loop.time() };
@@ -75,6 +132,14 @@ pub fn virtual_loop(mode: ClockMode) -> io::Result<(EventLoop, VirtualClock)> {
 /// # Errors
 ///
 /// As [`EventLoop::new`].
+///
+/// # Examples
+///
+/// ```
+/// let event_loop = asyncio_loop::testing::portable_loop()?;
+/// assert_eq!(event_loop.run_until_complete(async { 1 })?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn portable_loop() -> io::Result<EventLoop> {
     EventLoop::new_portable()
 }

@@ -345,8 +345,9 @@ fn a_hook_that_panics_does_not_keep_the_others_from_their_phases() {
     assert_eq!(log.take(), ["next shuts down", "next shut down", "next closed"]);
 }
 
+/// Behaviour: RUN-16.
 #[test]
-fn runs_in_different_threads_are_independent() {
+fn runs_in_threads_that_cannot_look_after_ctrl_c_are_fine_and_independent() {
     let threads: Vec<_> = (0..4)
         .map(|n| {
             std::thread::spawn(move || {
