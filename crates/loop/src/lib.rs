@@ -3,6 +3,7 @@
 // What a loop is and does.
 mod event_loop;
 mod run;
+mod scheduling;
 mod shutdown;
 mod tick;
 // What it consists of.

@@ -50,11 +50,11 @@ impl Shared {
         }
     }
 
-    /// Announces a wait. False: there is something to do first, do not block.
-    pub(crate) fn fall_asleep(&self) -> bool {
+    /// Announces a wait. False: there is something to do first, or no reason to wait any more; do not block.
+    pub(crate) fn fall_asleep(&self, is_reason_left: impl FnOnce() -> bool) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && is_reason_left() {
             return true;
         }
         self.wake_up();

@@ -53,7 +53,7 @@ impl Inner {
     fn poll(&self, may_block: bool) -> io::Result<()> {
         if may_block {
             match &self.clock {
-                Clock::Monotonic => self.wait_for_real(self.until_next_timer())?,
+                Clock::Monotonic => self.sleep(self.until_next_timer(), || true)?,
                 Clock::Virtual(time) => self.wait_virtually(time)?,
             }
             self.drain_remote();
@@ -74,27 +74,31 @@ impl Inner {
     /// Time is what the test says; the system's clock is only for the grace that descriptors get.
     fn wait_virtually(&self, time: &VirtualTime) -> io::Result<()> {
         let deadline = self.timers.borrow().next_deadline();
-        let Some(deadline) = deadline else { return self.wait_for_real(Wait::Forever) };
+        let Some(deadline) = deadline else { return self.sleep(Wait::Forever, || true) };
         if deadline <= time.now() {
             return self.wait(Wait::Poll);
         }
-        // In this order: who ends external work has scheduled its result before.
-        if time.mode() == ClockMode::Frozen || self.shared.has_external_work() {
-            return self.wait_for_real(Wait::Forever);
+        if time.mode() == ClockMode::Frozen {
+            return self.sleep(Wait::Forever, || true);
+        }
+        if self.shared.has_external_work() {
+            // Whoever ends the last of it wakes us, if he finds us asleep.
+            return self.sleep(Wait::Forever, || self.shared.has_external_work());
         }
         if !self.sources.is_empty() {
-            self.wait_for_real(Wait::Until(Instant::now() + IO_GRACE))?;
+            self.sleep(Wait::Until(Instant::now() + IO_GRACE), || true)?;
         }
+        // Whoever ended external work before we looked has scheduled its result before that.
         if self.ready.is_empty() && self.shared.is_empty() {
             time.jump_to(deadline);
         }
         Ok(())
     }
 
-    /// A wait that a push from another thread ends.
-    fn wait_for_real(&self, wait: Wait) -> io::Result<()> {
-        let wait = if wait == Wait::Poll || self.shared.fall_asleep() { wait } else { Wait::Poll };
-        let result = self.wait(wait);
+    /// A wait that a push from another thread ends. It does not block if `is_reason_left` says no once it is announced.
+    fn sleep(&self, wait: Wait, is_reason_left: impl FnOnce() -> bool) -> io::Result<()> {
+        let may_block = wait != Wait::Poll && self.shared.fall_asleep(is_reason_left);
+        let result = self.wait(if may_block { wait } else { Wait::Poll });
         self.shared.wake_up();
         result
     }
