@@ -119,9 +119,7 @@ impl Drop for PortableSelector {
 pub(super) fn delete(poller: &Poller, fd: RawFd) {
     // SAFETY: by I1 the descriptor is open.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    if let Err(error) = poller.delete(fd) {
-        log::debug!("cannot deregister file descriptor {}: {error}", fd.as_raw_fd());
-    }
+    let _ = poller.delete(fd);
 }
 
 fn to_ready(event: &polling::Event) -> Ready {
