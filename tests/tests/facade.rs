@@ -43,6 +43,7 @@ flat! {
         current_task gather shield sleep sleep_until timeout timeout_at try_gather wait;
     executor: run_in_executor to_thread;
     queue: Event Lock Queue Semaphore;
+    stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;
 }
 
 in_modules! {
@@ -51,7 +52,10 @@ in_modules! {
     future: Future InvalidStateError concurrent wrap_future;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: GetError PutError QueueShutDown;
-    transport: Transport;
+    transport: Transport TransportBuilder;
+    protocol: BufferedProtocol ByMut Protocol Server connect_accepted_socket connect_read_pipe
+        connect_write_pipe create_connection create_server;
+    stream: IncompleteReadError LimitOverrunError Process;
 }
 
 #[test]

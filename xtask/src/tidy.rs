@@ -253,7 +253,9 @@ fn is_test(file: &File) -> bool {
         || !source::tests(&code(&file.text)).is_empty()
 }
 
-/// The lines on which a literal address has a port that is not 0: `"127.0.0.1:80"`, `("::1", 80)`.
+/// The lines on which a literal address has a fixed port: `"127.0.0.1:8080"`, `("::1", 8080)`.
+///
+/// A port below 1024 stands for a place where nobody listens: a test could not bind it anyhow.
 fn fixed_ports(text: &str) -> Vec<usize> {
     const HOSTS: [&str; 5] = ["\"127.0.0.1", "\"0.0.0.0", "\"localhost", "\"::1", "\"[::1]"];
     let has_port = |line: &str| {
@@ -263,7 +265,7 @@ fn fixed_ports(text: &str) -> Vec<usize> {
             let digits = port.unwrap_or("").split(|c: char| !c.is_ascii_digit()).next();
             // Behind a backslash it is a text about an address, as in the tests of this rule.
             let quoted = line[..at].ends_with('\\');
-            !quoted && digits.and_then(|it| it.parse::<u16>().ok()).is_some_and(|it| it != 0)
+            !quoted && digits.and_then(|it| it.parse::<u16>().ok()).is_some_and(|it| it >= 1024)
         })
     };
     let lines = text.lines().enumerate();
@@ -383,16 +385,16 @@ mod tests {
     fn sleeping_and_fixed_ports_are_found_in_tests() {
         refused("fn f() { std::thread::sleep(d) }", "sleep");
         refused("fn f() { connect(\"127.0.0.1:8080\") }", "port");
-        refused("fn f() { connect((\"localhost\", 80)) }", "port");
-        refused("fn f() { connect(\"[::1]:80\") }", "port");
+        refused("fn f() { connect((\"localhost\", 8080)) }", "port");
+        refused("fn f() { connect(\"[::1]:8080\") }", "port");
     }
 
     #[test]
     fn words_in_comments_and_strings_and_port_0_are_no_offence() {
-        let body = "// todo!() #[ignore] \"127.0.0.1:80\"\nfn f() { g(\"todo!()\"); g(\"127.0.0.1:0\") }\n\
-                    fn h() { a.sleep(); b((\"::1\", 0)); c(\"localhost\") }";
+        let body = "// todo!() #[ignore] \"127.0.0.1:8080\"\nfn f() { g(\"todo!()\"); g(\"127.0.0.1:0\") }\n\
+                    fn h() { a.sleep(); b((\"::1\", 1)); c(\"localhost\") }";
         assert_eq!(with("crates/loop/tests/odd.rs", &format!("//! Odd.\n{body}")), [""; 0]);
-        let program = "//! P.\nfn main() { std::thread::sleep(d); bind(\"127.0.0.1:80\") }";
+        let program = "//! P.\nfn main() { std::thread::sleep(d); bind(\"127.0.0.1:8080\") }";
         assert_eq!(with("crates/asyncio/examples/p/src/main.rs", program), [""; 0]);
     }
 

@@ -50,6 +50,11 @@ pub use asyncio_executor::{run_in_executor, to_thread};
 #[doc(no_inline)]
 pub use asyncio_queue::{Event, Lock, Queue, Semaphore};
 
+#[doc(no_inline)]
+pub use asyncio_stream::{
+    StreamReader, StreamWriter, create_subprocess_exec, open_connection, start_server,
+};
+
 /// Traits whose methods belong to the paved path, and nothing else: `use asyncio::prelude::*;`.
 pub mod prelude {
     #[doc(no_inline)]
