@@ -9,12 +9,14 @@ use crate::task::Handle;
 /// The tasks that one future waits for, by number.
 pub(crate) struct Members {
     list: Arc<ReadyList>,
+    /// Which of them have not ended; empty before the first poll.
+    pending: Vec<bool>,
     started: bool,
 }
 
 impl Members {
     pub(crate) fn new() -> Self {
-        Self { list: ReadyList::new(), started: false }
+        Self { list: ReadyList::new(), pending: Vec::new(), started: false }
     }
 
     /// One poll: looks at every task the first time, later at those that were woken since, and calls `ended` with each
@@ -29,20 +31,26 @@ impl Members {
         let ready = self.list.begin(cx.waker());
         if !self.started {
             self.started = true;
+            self.pending.resize(count, true);
             for index in 0..count {
-                let task = task(index);
-                if self.has_ended(index, task) {
-                    ended(index, task);
-                }
+                self.look(index, task(index), &mut ended);
             }
         }
         for _ in 0..ready {
             let Some(index) = self.list.pop() else { break };
-            let index = index as usize;
-            let task = task(index);
-            if !task.is_settled() && self.has_ended(index, task) {
-                ended(index, task);
-            }
+            self.look(index as usize, task(index as usize), &mut ended);
+        }
+    }
+
+    fn look<'a, T>(
+        &mut self,
+        index: usize,
+        task: &'a Handle<T>,
+        ended: &mut impl FnMut(usize, &'a Handle<T>),
+    ) {
+        if self.pending[index] && self.has_ended(index, task) {
+            self.pending[index] = false;
+            ended(index, task);
         }
     }
 

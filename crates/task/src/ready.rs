@@ -141,15 +141,20 @@ pub(crate) fn identity(waker: &Waker) -> (usize, usize) {
     (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
 }
 
-/// The waker of one member, for families whose members need nothing else.
+/// What is behind the waker of a member that needs nothing else.
 pub(crate) struct Member {
-    signal: Signal,
+    pub(crate) signal: Signal,
 }
 
 impl Member {
+    /// Member `index` of the family with this list, not raised.
+    pub(crate) fn new(list: &Arc<ReadyList>, index: u32) -> Arc<Self> {
+        Arc::new(Self { signal: Signal::new(list, index) })
+    }
+
     /// A waker that announces member `index` on `list`.
     pub(crate) fn waker(list: &Arc<ReadyList>, index: u32) -> Waker {
-        Waker::from(Arc::new(Self { signal: Signal::new(list, index) }))
+        Waker::from(Self::new(list, index))
     }
 }
 
@@ -190,6 +195,11 @@ impl Signal {
         if let Some(list) = self.list.upgrade() {
             list.push(self.index);
         }
+    }
+
+    /// Whether the member is in the list, or has ended.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
     }
 
     /// Lets the next wake through; to be called right before the member is polled.

@@ -267,11 +267,6 @@ impl<T> Spawned<T> {
         finished
     }
 
-    /// Whether `poll_done` has been ready.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled.get()
-    }
-
     /// Ready once the task has ended; how is kept for `take`.
     pub(crate) fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.settled.get() {

@@ -210,14 +210,6 @@ impl<T> Handle<T> {
         }
     }
 
-    /// Whether `poll_done` has been ready.
-    pub(crate) fn is_settled(&self) -> bool {
-        match self {
-            Handle::Loop(task) => task.is_settled(),
-            Handle::Child(task) => task.is_finished(),
-        }
-    }
-
     /// Ready once the task has ended. The result stays until [`take`](Self::take).
     pub(crate) fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {

@@ -15,6 +15,7 @@
 )]
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -26,9 +27,10 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 use pin_project_lite::pin_project;
 
+use crate::group::TaskGroup;
 use crate::group::handle::{ChildHandle, Slot};
 use crate::join_error::{Identity, JoinError, Reason, message};
-use crate::ready::{ReadyList, Signal};
+use crate::ready::Signal;
 use crate::registry::Registry;
 use crate::report;
 
@@ -60,17 +62,47 @@ impl Core {
 }
 
 /// How a child ended, as far as its group is concerned.
-pub(crate) enum ChildEnd<E> {
+pub(crate) enum ChildEnd {
     /// With a value, or cancelled on its own.
     Quietly,
-    Failed(E),
+    /// The group has the error already.
+    Failed,
     Panicked(Box<dyn Any + Send>),
 }
 
 /// A child without its types.
-pub(crate) trait AnyChild<E> {
-    /// One step.
-    fn poll_child(self: Pin<&mut Self>) -> Poll<ChildEnd<E>>;
+pub(crate) trait AnyChild {
+    /// One step. `failures` is how many children have given the group an error.
+    fn poll_child(self: Pin<&mut Self>, failures: &Cell<usize>) -> Poll<ChildEnd>;
+}
+
+pin_project! {
+    /// The future of a child, whose error goes to the group at once. A task that is cancelled in its very last step ends
+    /// cancelled, and what it returned is dropped; an error is not to be lost to that.
+    struct Failing<'scope, 'env, F, E> {
+        #[pin]
+        future: F,
+        group: &'scope TaskGroup<'scope, 'env, E>,
+    }
+}
+
+/// In place of an error that the group has.
+struct Failed;
+
+impl<F, T, E> Future for Failing<'_, '_, F, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, Failed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.future.poll(cx));
+        Poll::Ready(result.map_err(|error| {
+            this.group.take_error(error);
+            Failed
+        }))
+    }
 }
 
 pin_project! {
@@ -94,32 +126,32 @@ struct Membership {
 }
 
 /// A child, its task and its handle.
-pub(crate) struct Born<'scope, T, E> {
-    pub(crate) child: Pin<Box<dyn AnyChild<E> + 'scope>>,
+pub(crate) struct Born<'scope, T> {
+    pub(crate) child: Pin<Box<dyn AnyChild + 'scope>>,
     pub(crate) task: TaskRef,
     pub(crate) handle: ChildHandle<T>,
 }
 
-/// Makes child number `index` of the group with this ready list.
-pub(crate) fn create<'scope, F, T, E>(
+/// Makes child number `index` of `group`.
+pub(crate) fn create<'scope, 'env, F, T, E>(
     future: F,
     site: &'static Location<'static>,
-    list: &Arc<ReadyList>,
+    group: &'scope TaskGroup<'scope, 'env, E>,
     index: u32,
-    registry: Option<&Rc<Registry>>,
-) -> Born<'scope, T, E>
+) -> Born<'scope, T>
 where
     F: Future<Output = Result<T, E>> + 'scope,
     T: 'scope,
-    E: 'scope,
+    E: 'env,
 {
-    let core = Core::new(site, Signal::new(list, index));
+    let core = Core::new(site, Signal::new(group.ready(), index));
     let task = core.task();
     let slot = Slot::new(task.clone());
-    let membership = registry.map(|registry| Membership {
+    let membership = group.registry().map(|registry| Membership {
         slot: registry.enter(task.clone(), false),
         registry: registry.clone(),
     });
+    let future = Failing { future, group };
     let child = Box::pin(Child {
         // SAFETY: the child keeps `core`, which is dropped after the scope; by C2 the waker it is polled with is the core's.
         scope: unsafe { TaskScope::new(future, NonNull::from(&core.info)) },
@@ -139,20 +171,23 @@ pub(crate) fn stillborn<T>(site: &'static Location<'static>) -> ChildHandle<T> {
     ChildHandle::new(slot)
 }
 
-impl<F, T, E> AnyChild<E> for Child<F, T>
+impl<F, T> AnyChild for Child<F, T>
 where
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<T, Failed>>,
 {
-    fn poll_child(self: Pin<&mut Self>) -> Poll<ChildEnd<E>> {
+    fn poll_child(self: Pin<&mut Self>, failures: &Cell<usize>) -> Poll<ChildEnd> {
+        let failed_before = failures.get();
         let this = self.project();
         this.core.signal.lower();
         let slot = &this.output.0;
         let end = ready!(this.scope.poll(&mut Context::from_waker(slot.task().waker())));
         this.core.signal.end();
         let who = || Identity::from(slot.task());
+        let failed = || (Err(JoinError::new(who(), Reason::Failed)), ChildEnd::Failed);
         let (result, end) = match end {
             Ok(Ok(value)) => (Ok(value), ChildEnd::Quietly),
-            Ok(Err(error)) => (Err(JoinError::new(who(), Reason::Failed)), ChildEnd::Failed(error)),
+            Ok(Err(Failed)) => failed(),
+            Err(TaskEnd::Cancelled) if failures.get() > failed_before => failed(),
             Err(TaskEnd::Cancelled) => (Err(JoinError::cancelled(who())), ChildEnd::Quietly),
             Err(TaskEnd::Panicked(payload)) => {
                 // The payload goes on out of the group; there is only one.

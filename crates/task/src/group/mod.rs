@@ -35,7 +35,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::scope::{Cleanup, Newer, finally_with};
 use asyncio_coro::task::TaskRef;
@@ -44,7 +44,7 @@ use asyncio_loop::get_running_loop;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::ready::ReadyList;
+use crate::ready::{Member, ReadyList};
 use crate::registry::Registry;
 use crate::report;
 use crate::task::{Handle, Task};
@@ -57,14 +57,21 @@ pub(crate) use self::handle::ChildHandle;
 ///
 /// See [`scope`](Self::scope). The two lifetimes are those of [`std::thread::scope`]: `'env` is what the children may
 /// borrow from, `'scope` is how long the group lives.
-pub struct TaskGroup<'scope, 'env: 'scope, E> {
-    state: Cell<State>,
+// `E: 'env` is no demand that a caller could notice: `'env` shrinks to fit. Without it the compiler knows two unrelated
+// upper bounds of `'scope`, gives up choosing, and asks that all that children borrow be `'static` when `E` is a reference.
+pub struct TaskGroup<'scope, 'env: 'scope, E: 'env> {
+    /// Set when the children are cancelled, and when the group is over. It takes no new ones then.
+    is_closed: Cell<bool>,
+    /// Set when body and children are cancelled because one of them has failed.
+    is_aborting: Cell<bool>,
     /// The live children, by number.
-    children: RefCell<Slab<Member<'scope, E>>>,
-    /// The numbers of those to be polled.
+    children: RefCell<Slab<Listed<'scope>>>,
+    /// The numbers of those to be polled, and that of the body.
     ready: Arc<ReadyList>,
     /// Errors of children, in the order in which they failed.
     errors: RefCell<Vec<E>>,
+    /// How many there are.
+    failures: Cell<usize>,
     /// The first panic of a child.
     panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Cancelled to abort the body.
@@ -77,26 +84,16 @@ pub struct TaskGroup<'scope, 'env: 'scope, E> {
 }
 
 /// A child in its group.
-struct Member<'scope, E> {
+struct Listed<'scope> {
     task: TaskRef,
     /// Taken out while it is polled.
-    child: Option<Pin<Box<dyn AnyChild<E> + 'scope>>>,
+    child: Option<Pin<Box<dyn AnyChild + 'scope>>>,
 }
 
 /// How a body ended: by itself, or because the group was aborted.
 type Ended<R, E> = Result<Result<R, E>, CancelledError>;
 
-/// What a group takes: Open, then perhaps Aborting, then Closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// Its children have been cancelled; it takes no new ones.
-    Aborting,
-    /// Nothing is left, or soon will be.
-    Closed,
-}
-
-impl<'env, E> TaskGroup<'_, 'env, E> {
+impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
     /// Runs `body` with a new group; comes back when `body` *and* every child have ended.
     ///
     /// Children are made with [`create_task`](Self::create_task) and may borrow whatever outlives the call, without `Arc`
@@ -169,8 +166,7 @@ impl<'env, E> TaskGroup<'_, 'env, E> {
         // SAFETY: by G1 the group stays where it is for as long as the reference is used.
         let group = unsafe { &*place };
         let _teardown = Teardown(group);
-        let drive =
-            Drive { close: Close(group), body: Some(group.body.run(body(group))), ended: None };
+        let drive = Drive::new(group, group.body.run(body(group)));
         let ended = finally_with(drive, JoinChildren { group, begun: false }).await;
         if let Some(payload) = group.panic.take() {
             resume_unwind(payload);
@@ -191,7 +187,7 @@ impl<'env, E> TaskGroup<'_, 'env, E> {
     }
 }
 
-impl<'scope, E: 'scope> TaskGroup<'scope, '_, E> {
+impl<'scope, 'env, E: 'env> TaskGroup<'scope, 'env, E> {
     /// Makes a task of `future` in this group; it takes its first step in the next tick.
     ///
     /// It has everything a task has: a name, a handle to await and cancel it, a place in `all_tasks`. If it gives `Err`,
@@ -224,17 +220,16 @@ impl<'scope, E: 'scope> TaskGroup<'scope, '_, E> {
         T: 'scope,
     {
         let site = Location::caller();
-        if self.state.get() != State::Open {
+        if self.is_closed.get() {
             drop(future);
             return Task::new(Handle::Child(child::stillborn(site)));
         }
         let key = self.children.borrow().vacant_key();
         let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
-        let Born { child, task, handle } =
-            child::create(future, site, &self.ready, index, self.registry.as_ref());
+        let Born { child, task, handle } = child::create(future, site, self, index);
         // Nothing above runs foreign code, so the key is still vacant.
         let first_step = task.waker().clone();
-        let inserted = self.children.borrow_mut().insert(Member { task, child: Some(child) });
+        let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
         debug_assert_eq!(key, inserted);
         first_step.wake();
         Task::new(Handle::Child(handle))
@@ -268,14 +263,16 @@ impl<'scope, E: 'scope> TaskGroup<'scope, '_, E> {
     }
 }
 
-impl<'scope, 'env, E> TaskGroup<'scope, 'env, E> {
+impl<E> TaskGroup<'_, '_, E> {
     fn new() -> Self {
         let registry = get_running_loop().ok().map(|event_loop| Registry::of(&event_loop));
         Self {
-            state: Cell::new(State::Open),
+            is_closed: Cell::new(false),
+            is_aborting: Cell::new(false),
             children: RefCell::default(),
             ready: ReadyList::new(),
             errors: RefCell::default(),
+            failures: Cell::new(0),
             panic: Cell::new(None),
             body: CancelScope::new(),
             registry,
@@ -290,11 +287,25 @@ impl<'scope, 'env, E> TaskGroup<'scope, 'env, E> {
 
     /// Cancels the body and the children, once.
     fn abort(&self) {
-        if self.state.get() == State::Open {
-            self.state.set(State::Aborting);
+        if !self.is_closed.replace(true) {
+            self.is_aborting.set(true);
             self.cancel_children();
             self.body.cancel();
         }
+    }
+
+    /// Keeps the error of a child.
+    fn take_error(&self, error: E) {
+        self.errors.borrow_mut().push(error);
+        self.failures.set(self.failures.get() + 1);
+    }
+
+    fn ready(&self) -> &Arc<ReadyList> {
+        &self.ready
+    }
+
+    fn registry(&self) -> Option<&Rc<Registry>> {
+        self.registry.as_ref()
     }
 
     fn cancel_children(&self) {
@@ -305,37 +316,29 @@ impl<'scope, 'env, E> TaskGroup<'scope, 'env, E> {
         }
     }
 
-    /// Polls the next `count` children that are ready.
-    fn poll_children(&self, count: usize) {
-        for _ in 0..count {
-            let Some(index) = self.ready.pop() else { break };
-            let key = index as usize;
-            let taken =
-                self.children.borrow_mut().get_mut(key).and_then(|member| member.child.take());
-            // Missing: a late wake of one that has ended.
-            let Some(mut child) = taken else { continue };
-            let Poll::Ready(end) = child.as_mut().poll_child() else {
-                self.children.borrow_mut()[key].child = Some(child);
-                continue;
-            };
-            let member = self.children.borrow_mut().remove(key);
-            drop((child, member));
-            match end {
-                ChildEnd::Quietly => {}
-                ChildEnd::Failed(error) => {
-                    self.errors.borrow_mut().push(error);
-                    self.abort();
+    /// Polls one child. Says whether it failed or panicked.
+    fn poll_child(&self, index: u32) -> bool {
+        let key = index as usize;
+        let taken = self.children.borrow_mut().get_mut(key).and_then(|listed| listed.child.take());
+        // Missing: a late wake of one that has ended, or of the body.
+        let Some(mut child) = taken else { return false };
+        let Poll::Ready(end) = child.as_mut().poll_child(&self.failures) else {
+            self.children.borrow_mut()[key].child = Some(child);
+            return false;
+        };
+        let listed = self.children.borrow_mut().remove(key);
+        drop((child, listed));
+        match end {
+            ChildEnd::Quietly => false,
+            ChildEnd::Failed => true,
+            ChildEnd::Panicked(payload) => {
+                if let Some(first) = self.panic.take() {
+                    self.panic.set(Some(first));
+                    report::lost_panic(payload);
+                } else {
+                    self.panic.set(Some(payload));
                 }
-                ChildEnd::Panicked(payload) => {
-                    match self.panic.take() {
-                        None => self.panic.set(Some(payload)),
-                        Some(first) => {
-                            self.panic.set(Some(first));
-                            report::lost_panic(payload);
-                        }
-                    }
-                    self.abort();
-                }
+                true
             }
         }
     }
@@ -346,7 +349,7 @@ impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
         f.debug_struct("TaskGroup")
             .field("tasks", &self.children.borrow().len())
             .field("errors", &self.errors.borrow().len())
-            .field("state", &self.state.get())
+            .field("is_aborting", &self.is_aborting.get())
             .finish()
     }
 }
@@ -358,12 +361,45 @@ pin_project! {
         close: Close<'a, 'scope, 'env, E>,
         #[pin]
         body: Option<B>,
+        // How the body ended.
         ended: Option<O>,
+        // The body's own place among those to be polled.
+        place: Arc<Member>,
+        waker: Waker,
     }
 }
 
 /// Lets a group take no more children when dropped.
 struct Close<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
+
+impl<'a, 'scope, 'env, E, B, O> Drive<'a, 'scope, 'env, E, B, O> {
+    fn new(group: &'a TaskGroup<'scope, 'env, E>, body: B) -> Self {
+        let place = Member::new(&group.ready, BODY);
+        place.signal.raise();
+        let waker = Waker::from(place.clone());
+        Self { close: Close(group), body: Some(body), ended: None, place, waker }
+    }
+}
+
+impl<E, B, R> Drive<'_, '_, '_, E, B, Ended<R, E>>
+where
+    B: Future<Output = Ended<R, E>>,
+{
+    /// Polls the body, if it has not ended. Says whether it failed.
+    fn poll_body(self: Pin<&mut Self>) -> bool {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return false };
+        this.place.signal.lower();
+        let Poll::Ready(ended) = body.poll(&mut Context::from_waker(this.waker)) else {
+            return false;
+        };
+        this.place.signal.end();
+        this.body.set(None);
+        let is_failure = matches!(ended, Ok(Err(_)));
+        *this.ended = Some(ended);
+        is_failure
+    }
+}
 
 impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R, E>>
 where
@@ -371,22 +407,31 @@ where
 {
     type Output = Ended<R, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let group = this.close.0;
-        // What becomes ready from here on, by the body for instance, has its turn in the next tick.
-        let ready = group.ready.begin(cx.waker());
-        if let Some(body) = this.body.as_mut().as_pin_mut() {
-            if let Poll::Ready(ended) = body.poll(cx) {
-                this.body.set(None);
-                let failed = matches!(ended, Ok(Err(_)));
-                *this.ended = Some(ended);
-                if failed {
-                    group.abort();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let group = self.close.0;
+        let mut is_failure = false;
+        let mut saw_body = false;
+        // Body and children have their turns in the order in which they were woken. What becomes ready from here on has
+        // its turn in the next tick.
+        for _ in 0..group.ready.begin(cx.waker()) {
+            match group.ready.pop() {
+                None => break,
+                Some(BODY) => {
+                    saw_body = true;
+                    is_failure |= self.as_mut().poll_body();
                 }
+                Some(index) => is_failure |= group.poll_child(index),
             }
         }
-        group.poll_children(ready);
+        // While the task unwinds, the scopes in the body count as looked after only in passes that poll them.
+        if !saw_body && !self.place.signal.is_raised() {
+            is_failure |= self.as_mut().poll_body();
+        }
+        // Not before: who was ready in this tick has had its turn in it.
+        if is_failure {
+            group.abort();
+        }
+        let this = self.project();
         match this.ended.take() {
             Some(ended) if group.is_empty() => Poll::Ready(ended),
             ended => {
@@ -400,7 +445,7 @@ where
 impl<E> Drop for Close<'_, '_, '_, E> {
     fn drop(&mut self) {
         // Children that are left are still to be cancelled, by `JoinChildren` or by `Teardown`.
-        self.0.state.set(State::Closed);
+        self.0.is_closed.set(true);
     }
 }
 
@@ -414,11 +459,14 @@ impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, '_, E> {
     fn poll_cleanup(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let group = self.group;
         let ready = group.ready.begin(cx.waker());
-        if !self.begun {
-            self.begun = true;
+        // An aborting group has cancelled its children, and cancelling them twice would cut their cleanup.
+        if !std::mem::replace(&mut self.begun, true) && !group.is_aborting.get() {
             group.cancel_children();
         }
-        group.poll_children(ready);
+        for _ in 0..ready {
+            let Some(index) = group.ready.pop() else { break };
+            group.poll_child(index);
+        }
         if !group.is_empty() {
             return Poll::Pending;
         }
@@ -446,16 +494,19 @@ struct Teardown<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
 impl<E> Drop for Teardown<'_, '_, '_, E> {
     fn drop(&mut self) {
         let group = self.0;
-        group.state.set(State::Closed);
+        group.is_closed.set(true);
         loop {
             // One at a time, and outside the borrow (G2): a destructor may look at the group.
             let key = group.children.borrow().iter().next().map(|(key, _)| key);
             let Some(key) = key else { break };
-            let member = group.children.borrow_mut().remove(key);
-            drop(member);
+            let listed = group.children.borrow_mut().remove(key);
+            drop(listed);
         }
         if let Some(payload) = group.panic.take() {
             report::lost_panic(payload);
         }
     }
 }
+
+/// The body's number among those to be polled; no child has it.
+const BODY: u32 = u32::MAX;

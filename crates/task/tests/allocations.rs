@@ -1,0 +1,108 @@
+//! What a task, a wake and a sleep allocate.
+#![expect(unsafe_code, reason = "a global allocator is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{poll_fn, ready};
+use std::task::Poll;
+use std::time::Duration;
+
+use asyncio_coro::yield_now;
+use asyncio_task::{Task, create_task, sleep, timeout};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: it does what the system's allocator does, and counts.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+async fn allocations(body: impl AsyncFnOnce()) -> usize {
+    let before = COUNT.get();
+    body().await;
+    COUNT.get() - before
+}
+
+#[test]
+fn a_task_is_one_allocation_and_awaiting_it_none() {
+    asyncio_loop::run(async {
+        let spawn_and_join = async || {
+            let tasks: [Task<u32>; 8] = std::array::from_fn(|n| {
+                create_task(async move {
+                    yield_now().await;
+                    n as u32
+                })
+            });
+            for task in tasks {
+                task.await.unwrap();
+            }
+        };
+        // The registry and the ready queue grow once.
+        spawn_and_join().await;
+        assert_eq!(allocations(spawn_and_join).await, 8);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_large_future_is_a_second_allocation() {
+    asyncio_loop::run(async {
+        let large = async || {
+            let bytes = [1_u8; 4096];
+            let task = create_task(async move {
+                yield_now().await;
+                bytes[17]
+            });
+            task.await.unwrap();
+        };
+        large().await;
+        assert_eq!(allocations(large).await, 2);
+    })
+    .unwrap();
+}
+
+#[test]
+fn wakes_sleeps_and_timeouts_allocate_nothing() {
+    asyncio_loop::testing::run(async {
+        let steady = async || {
+            for n in 0..100_u32 {
+                yield_now().await;
+                sleep(Duration::from_millis(1)).await;
+                timeout(Duration::from_secs(1), ready(n)).await.unwrap();
+                timeout(Duration::from_secs(1), yield_now()).await.unwrap();
+                let mut polled = false;
+                poll_fn(|cx| {
+                    if polled {
+                        return Poll::Ready(());
+                    }
+                    polled = true;
+                    let waker = cx.waker().clone();
+                    waker.wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
+        };
+        let task = create_task(async move {
+            steady().await;
+            allocations(steady).await
+        });
+        assert_eq!(task.await.unwrap(), 0);
+    })
+    .unwrap();
+}

@@ -1,0 +1,170 @@
+//! Gathering: order, first error, cancellation in both directions.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::{Future, pending, poll_fn, ready};
+use std::rc::Rc;
+
+use asyncio_coro::{try_finally, yield_now};
+use asyncio_task::{GatherError, all_tasks, create_task, gather, sleep, try_gather};
+use support::{Log, reports, run, secs, timed};
+
+/// Behaviour: TSK-89.
+#[test]
+fn gather_gives_values_in_the_order_of_the_arguments() {
+    run(async {
+        let (values, elapsed) = timed(gather([3, 1, 2].map(|n| async move {
+            sleep(secs(n)).await;
+            n
+        })))
+        .await;
+        assert_eq!((values.unwrap(), elapsed), (vec![3, 1, 2], secs(3)));
+        assert!(gather(Vec::<std::future::Ready<()>>::new()).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn gather_starts_its_tasks_at_the_call() {
+    run(async {
+        let log = Log::default();
+        let both = gather(["a", "b"].map(|name| {
+            let events = log.clone();
+            async move { events.push(name) }
+        }));
+        yield_now().await;
+        assert_eq!(log.take(), ["a", "b"]);
+        both.await.unwrap();
+    });
+}
+
+/// Behaviour: TSK-90.
+#[test]
+fn the_first_error_ends_try_gather_at_once_and_the_others_go_on() {
+    run(async {
+        let log = Log::default();
+        let (error, elapsed) = timed(try_gather([3, 1, 2].map(|n| {
+            let events = log.clone();
+            async move {
+                sleep(secs(n)).await;
+                events.push(format!("{n} ended"));
+                if n == 3 { Ok(n) } else { Err(n) }
+            }
+        })))
+        .await;
+        assert!(matches!(error, Err(GatherError::Failed(1))));
+        assert_eq!(elapsed, secs(1));
+        sleep(secs(5)).await;
+        assert_eq!(log.take(), ["1 ended", "2 ended", "3 ended"]);
+    });
+}
+
+#[test]
+fn the_first_panic_ends_gather_at_once_and_later_ones_are_reported() {
+    run(async {
+        let reports = reports();
+        let (error, elapsed) = timed(gather([2, 1].map(|n| async move {
+            sleep(secs(n)).await;
+            panic!("number {n}");
+        })))
+        .await;
+        let error = error.map(|_: Vec<()>| ()).unwrap_err();
+        assert_eq!(error.into_panic().downcast_ref::<String>().unwrap(), "number 1");
+        assert_eq!(elapsed, secs(1));
+        sleep(secs(5)).await;
+        let reports = reports.take();
+        assert_eq!(reports.len(), 1);
+        assert!(reports[0].contains("number 2"), "{}", reports[0]);
+    });
+}
+
+/// Behaviour: TSK-92.
+#[test]
+fn a_cancelled_member_is_an_error_of_gather_and_does_not_cancel_who_awaits_it() {
+    run(async {
+        let tasks = [(); 2].map(|()| create_task(sleep(secs(1))));
+        tasks[1].cancel();
+        let error = try_gather(tasks).await.unwrap_err();
+        assert!(matches!(error, GatherError::Failed(error) if error.is_cancelled()));
+    });
+}
+
+/// Behaviour: TSK-97.
+#[test]
+fn cancelling_who_awaits_gather_cancels_all_members_and_waits_for_them() {
+    run(async {
+        let log = Log::default();
+        let members = log.clone();
+        let outer = create_task(async move {
+            let both = gather([1, 2].map(|n| {
+                let events = members.clone();
+                try_finally(pending::<()>(), async move || {
+                    sleep(secs(n)).await;
+                    events.push(format!("member {n} ended"));
+                })
+            }));
+            both.await.unwrap();
+        });
+        yield_now().await;
+        yield_now().await;
+        outer.cancel();
+        let (ended, elapsed) = timed(outer).await;
+        assert!(ended.unwrap_err().is_cancelled());
+        assert_eq!(elapsed, secs(2));
+        assert_eq!(log.take(), ["member 1 ended", "member 2 ended"]);
+        assert!(all_tasks().is_empty());
+    });
+}
+
+/// Behaviour: TSK-98.
+#[test]
+fn a_request_that_comes_when_all_members_are_done_is_too_late() {
+    run(async {
+        let outer = create_task(async { gather([ready(1), ready(2)]).await.unwrap() });
+        yield_now().await;
+        yield_now().await;
+        outer.cancel();
+        assert_eq!(outer.await.unwrap(), [1, 2]);
+    });
+}
+
+/// Behaviour: TSK-83.
+#[test]
+fn cancelling_a_gather_of_shields_leaves_the_tasks_running() {
+    run(async {
+        let log = Log::default();
+        let outer = create_task(gather([1, 2].map(|n| {
+            let events = log.clone();
+            async move {
+                let mut task = create_task(async move {
+                    sleep(secs(n)).await;
+                    events.push(format!("{n}"));
+                });
+                asyncio_task::shield(&mut task).await
+            }
+        })));
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        outer.cancel();
+        assert!(outer.await.unwrap_err().is_cancelled());
+        sleep(secs(5)).await;
+        assert_eq!(log.take(), ["1", "2"]);
+    });
+}
+
+#[test]
+fn a_gather_is_polled_once_for_many_members_that_end_in_one_tick() {
+    run(async {
+        let polls = Rc::new(Cell::new(0));
+        let count = polls.clone();
+        let mut all = Box::pin(gather((0..1000).map(|_| sleep(secs(1)))));
+        poll_fn(move |cx| {
+            count.set(count.get() + 1);
+            all.as_mut().poll(cx)
+        })
+        .await
+        .unwrap();
+        assert_eq!(polls.get(), 2);
+    });
+}

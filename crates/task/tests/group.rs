@@ -1,0 +1,929 @@
+//! Groups: errors, cancellation, nesting, and what each costs.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+
+use asyncio_coro::{catch_cancel, try_finally, yield_now};
+use asyncio_task::{
+    ExceptionGroup, TaskGroup, all_tasks, create_task, current_task, sleep, timeout,
+};
+use support::{Log, here, millis, my_waker, reports, run, secs, timed};
+
+type Outcome<T = ()> = Result<T, &'static str>;
+
+/// Sleeps for ever, and logs when it has been unwound.
+async fn parked(log: &Log, name: &str) -> Outcome {
+    try_finally(pending::<()>(), async || log.push(format!("{name} unwound"))).await;
+    Ok(())
+}
+
+/// Logs and succeeds.
+async fn note(log: &Log, event: &str) -> Outcome {
+    log.push(event);
+    Ok(())
+}
+
+async fn fail_after(seconds: u64, error: &'static str) -> Outcome {
+    sleep(secs(seconds)).await;
+    Err(error)
+}
+
+fn errors<T>(result: Result<T, ExceptionGroup<&'static str>>) -> Vec<&'static str> {
+    result.map(drop).expect_err("it fails").into_errors()
+}
+
+// ---- all well
+
+/// Behaviour: TG-01, TG-02.
+#[test]
+fn a_group_waits_for_all_its_children() {
+    run(async {
+        let names = [String::from("slow"), String::from("quick")];
+        let group = TaskGroup::scope(async |group| {
+            let slow = group.create_task(async {
+                sleep(secs(2)).await;
+                Ok::<_, &str>(&names[0])
+            });
+            yield_now().await;
+            let quick = group.create_task(async {
+                sleep(secs(1)).await;
+                Ok(&names[1])
+            });
+            Ok((slow, quick))
+        });
+        let (result, elapsed) = timed(group).await;
+        let (slow, quick) = result.unwrap();
+        assert_eq!(elapsed, secs(2));
+        assert_eq!(
+            (slow.await.unwrap().as_str(), quick.await.unwrap().as_str()),
+            ("slow", "quick")
+        );
+    });
+}
+
+/// Behaviour: TG-04.
+#[test]
+fn children_may_create_children_also_when_the_body_has_ended() {
+    fn grow<'scope>(
+        group: &'scope TaskGroup<'scope, '_, &'static str>,
+        count: &'scope Cell<u32>,
+        depth: u32,
+    ) {
+        count.set(count.get() + 1);
+        if depth > 0 {
+            for _ in 0..2 {
+                group.create_task(async move {
+                    sleep(secs(1)).await;
+                    grow(group, count, depth - 1);
+                    Ok(())
+                });
+            }
+        }
+    }
+    run(async {
+        let count = Cell::new(0);
+        let group = TaskGroup::scope(async |group| {
+            grow(group, &count, 4);
+            Ok(())
+        });
+        let ((), elapsed) = timed(async { group.await.unwrap() }).await;
+        assert_eq!((count.get(), elapsed), (31, secs(4)));
+        assert!(all_tasks().is_empty());
+    });
+}
+
+/// Behaviour: TG-05, TSK-85.
+#[test]
+fn a_child_is_a_task_in_every_respect() {
+    run(async {
+        let parent = current_task().unwrap().id();
+        let group = TaskGroup::scope(async |group| {
+            let first = line!();
+            let child = group.create_task(async {
+                let me = current_task().unwrap();
+                assert_eq!(me.name(), "child");
+                assert!(all_tasks().iter().any(|task| task.id() == me.id()));
+                yield_now().await;
+                Ok::<_, &str>(current_task().unwrap().id())
+            });
+            assert_eq!((child.site().file(), child.site().line()), (file!(), first + 1));
+            child.set_name("child");
+            assert_eq!(child.get_name(), "child");
+            assert_eq!(current_task().unwrap().id(), parent);
+            let id = child.id();
+            assert_ne!(id, parent);
+            assert_eq!(child.await.unwrap(), id);
+            Ok(())
+        });
+        group.await.unwrap();
+        assert!(all_tasks().is_empty());
+    });
+}
+
+#[test]
+fn a_child_takes_its_first_step_in_the_next_tick_and_none_if_cancelled_before() {
+    run(async {
+        let log = Log::default();
+        TaskGroup::scope(async |group| {
+            group.create_task(note(&log, "step"));
+            let never = group.create_task(note(&log, "never"));
+            never.cancel();
+            log.push("created");
+            yield_now().await;
+            assert!(never.await.unwrap_err().is_cancelled());
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(log.take(), ["created", "step"]);
+    });
+}
+
+#[test]
+fn a_child_cancelled_by_its_handle_is_no_error_of_the_group() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |group| {
+            let child = group.create_task(parked(&log, "child"));
+            yield_now().await;
+            assert!(child.cancel());
+            assert_eq!(child.cancelling(), 1);
+            assert!(child.await.unwrap_err().is_cancelled());
+            Ok("fine")
+        });
+        assert_eq!(result.await, Ok("fine"));
+        assert_eq!(log.take(), ["child unwound"]);
+    });
+}
+
+#[test]
+fn children_wait_for_each_other() {
+    run(async {
+        let result = TaskGroup::scope(async |group| {
+            let one = group.create_task(async {
+                sleep(secs(1)).await;
+                Ok::<_, &str>(1)
+            });
+            let two = group.create_task(async move { Ok(one.await.unwrap() + 1) });
+            Ok(two.await.unwrap())
+        });
+        assert_eq!(result.await, Ok(2));
+    });
+}
+
+// ---- errors
+
+/// Behaviour: TG-06.
+#[test]
+fn a_failing_child_has_its_siblings_and_the_body_cancelled_and_awaited() {
+    run(async {
+        let log = Log::default();
+        let group = TaskGroup::scope(async |group| -> Outcome {
+            group.create_task(async {
+                try_finally(pending::<()>(), async || {
+                    sleep(secs(1)).await;
+                    log.push("sibling unwound");
+                })
+                .await;
+                Ok(())
+            });
+            group.create_task(fail_after(1, "boom"));
+            parked(&log, "body").await
+        });
+        let (result, elapsed) = timed(group).await;
+        assert_eq!(errors(result), ["boom"]);
+        assert_eq!(elapsed, secs(2));
+        assert_eq!(log.take(), ["body unwound", "sibling unwound"]);
+    });
+}
+
+/// Behaviour: TG-07.
+#[test]
+fn children_that_fail_in_one_tick_are_all_in_the_group() {
+    run(async {
+        let group = TaskGroup::scope(async |group| -> Outcome {
+            for error in ["first", "second", "third"] {
+                group.create_task(fail_after(1, error));
+            }
+            sleep(secs(10)).await;
+            Ok(())
+        });
+        let (result, elapsed) = timed(group).await;
+        assert_eq!((errors(result), elapsed), (vec!["first", "second", "third"], secs(1)));
+    });
+}
+
+#[test]
+fn errors_come_in_the_order_of_completion() {
+    run(async {
+        let result = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                let _ = catch_cancel(pending::<()>()).await;
+                fail_after(2, "created first, failed last").await
+            });
+            group.create_task(async {
+                let _ = catch_cancel(pending::<()>()).await;
+                fail_after(1, "second").await
+            });
+            group.create_task(fail_after(1, "first"));
+            Ok(())
+        });
+        assert_eq!(errors(result.await), ["first", "second", "created first, failed last"]);
+    });
+}
+
+/// Behaviour: TG-08.
+#[test]
+fn a_failing_body_has_the_children_cancelled_and_its_error_in_the_group() {
+    run(async {
+        for waits in [false, true] {
+            let log = Log::default();
+            let result = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(parked(&log, "child"));
+                if waits {
+                    sleep(secs(1)).await;
+                }
+                Err("body")
+            });
+            assert_eq!(errors(result.await), ["body"]);
+            let expected: &[&str] = if waits { &["child unwound"] } else { &[] };
+            assert_eq!(log.take(), expected);
+        }
+    });
+}
+
+/// Behaviour: TG-09.
+#[test]
+fn an_error_of_the_body_while_it_is_being_cancelled_comes_last() {
+    run(async {
+        let result = TaskGroup::scope(async |group| -> Outcome {
+            group.create_task(fail_after(1, "child"));
+            let _ = catch_cancel(pending::<()>()).await;
+            Err("body")
+        });
+        assert_eq!(errors(result.await), ["child", "body"]);
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+    });
+}
+
+/// Behaviour: TG-11.
+#[test]
+fn endlessly_spawning_children_are_stopped_by_one_that_fails() {
+    fn spawn_on<'scope>(group: &'scope TaskGroup<'scope, '_, &'static str>) {
+        group.create_task(async move {
+            sleep(millis(10)).await;
+            spawn_on(group);
+            spawn_on(group);
+            sleep(secs(100)).await;
+            Ok(())
+        });
+    }
+    run(async {
+        let group = TaskGroup::scope(async |group| {
+            group.create_task(fail_after(0, "enough").boxed_after(millis(55)));
+            spawn_on(group);
+            Ok(())
+        });
+        let (result, elapsed) = timed(group).await;
+        assert_eq!((errors(result), elapsed), (vec!["enough"], millis(55)));
+        assert!(all_tasks().is_empty());
+    });
+}
+
+trait After: Future + Sized {
+    async fn boxed_after(self, delay: std::time::Duration) -> Self::Output {
+        sleep(delay).await;
+        self.await
+    }
+}
+
+impl<F: Future> After for F {}
+
+/// Behaviour: TG-12, TG-30.
+#[test]
+fn a_group_that_aborts_takes_no_more() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |group| -> Outcome {
+            group.create_task(async {
+                let _ = catch_cancel(pending::<()>()).await;
+                let guard = log.on_drop("future dropped");
+                let log = &log;
+                let late = group.create_task(async move {
+                    let _guard = guard;
+                    note(log, "ran").await
+                });
+                log.push("created");
+                assert!(late.done() && late.cancelled() && !late.cancel());
+                assert!(late.await.unwrap_err().is_cancelled());
+                Ok(())
+            });
+            group.create_task(fail_after(1, "boom"));
+            pending().await
+        });
+        assert_eq!(errors(result.await), ["boom"]);
+        assert_eq!(log.take(), ["future dropped", "created"]);
+    });
+}
+
+/// Behaviour: TG-13.
+#[test]
+fn a_child_created_by_a_child_that_fails_in_its_first_step_cancels_its_creator() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                group.create_task(async { Err::<(), _>("at once") });
+                parked(&log, "creator").await
+            });
+            Ok(())
+        });
+        assert_eq!(errors(result.await), ["at once"]);
+        assert_eq!(log.take(), ["creator unwound"]);
+    });
+}
+
+/// Behaviour: TG-14.
+#[test]
+fn no_cancellation_leaks_into_the_code_after_the_group() {
+    run(async {
+        let task = create_task(async {
+            let group = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(fail_after(0, "boom"));
+                pending().await
+            });
+            assert_eq!(errors(group.await), ["boom"]);
+            for _ in 0..3 {
+                sleep(secs(0)).await;
+            }
+            sleep(secs(1)).await;
+            current_task().unwrap().cancelling()
+        });
+        assert_eq!(task.await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn awaiting_a_child_that_failed_unwinds_the_body_as_in_asyncio() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |group| -> Outcome {
+            let child = group.create_task(fail_after(1, "child"));
+            let _guard = log.on_drop("body unwound");
+            let told = child.await;
+            log.push("told");
+            told.map_err(|_| "a second error for the same failure")
+        });
+        assert_eq!(errors(result.await), ["child"]);
+        assert_eq!(log.take(), ["body unwound"]);
+    });
+}
+
+#[test]
+fn who_catches_that_is_told_that_the_child_failed() {
+    run(async {
+        let result = TaskGroup::scope(async |group| -> Outcome {
+            let child = group.create_task(fail_after(1, "child"));
+            let _ = catch_cancel(pending::<()>()).await;
+            let error = child.await.unwrap_err();
+            assert!(!error.is_cancelled() && !error.is_panic());
+            assert!(error.to_string().contains("failed; its group has the error"), "{error}");
+            Ok(())
+        });
+        assert_eq!(errors(result.await), ["child"]);
+    });
+}
+
+#[test]
+fn the_text_of_an_exception_group_shows_every_error() {
+    run(async {
+        let result = TaskGroup::scope(async |group| {
+            group.create_task(async { Err::<(), _>("one") });
+            group.create_task(async { Err::<(), _>("two") });
+            Ok(())
+        });
+        let group = result.await.unwrap_err();
+        assert_eq!(group.to_string(), "unhandled errors in a TaskGroup (2): one; two");
+        assert_eq!((group.len(), group.iter().count()), (2, 2));
+        assert_eq!(group.errors()[1], "two");
+    });
+}
+
+// ---- cancelled from outside
+
+/// Behaviour: TG-15.
+#[test]
+fn cancelling_who_waits_for_a_group_cancels_and_awaits_its_children() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            TaskGroup::scope(async |group| {
+                for name in ["a", "b", "c"] {
+                    group.create_task(parked(log, name));
+                }
+                Ok(())
+            })
+            .await
+        });
+        yield_now().await;
+        yield_now().await;
+        yield_now().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["a unwound", "b unwound", "c unwound"]);
+    });
+}
+
+/// Behaviour: TG-16.
+#[test]
+fn the_body_unwinds_first_while_the_children_still_run() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            TaskGroup::scope(async |group| {
+                group.create_task(async {
+                    let _guard = log.on_drop("child unwound");
+                    for n in 0.. {
+                        sleep(millis(400)).await;
+                        log.push(format!("child {n}"));
+                    }
+                    Ok(())
+                });
+                try_finally(pending::<()>(), async || {
+                    sleep(secs(1)).await;
+                    log.push("body unwound");
+                })
+                .await;
+                Outcome::Ok(())
+            })
+            .await
+        });
+        yield_now().await;
+        yield_now().await;
+        yield_now().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["child 0", "child 1", "body unwound", "child unwound"]);
+    });
+}
+
+/// Behaviour: TG-20.
+#[test]
+fn a_group_without_children_passes_a_cancellation_through() {
+    run(async {
+        let task = create_task(TaskGroup::scope(async |_| pending::<Outcome>().await));
+        yield_now().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+/// Behaviour: TG-17.
+#[test]
+fn errors_of_children_while_they_are_cancelled_replace_the_cancellation() {
+    run(async {
+        let task = create_task(async {
+            let group = TaskGroup::scope(async |group| {
+                for error in ["one", "two"] {
+                    group.create_task(async move {
+                        let _ = catch_cancel(pending::<()>()).await;
+                        Err::<(), _>(error)
+                    });
+                }
+                Ok(())
+            });
+            errors(group.await)
+        });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        task.cancel();
+        assert_eq!(task.await.unwrap(), ["one", "two"]);
+    });
+}
+
+/// Behaviour: TG-18.
+#[test]
+fn a_body_that_turns_its_cancellation_into_an_error_gives_that_error() {
+    run(async {
+        let task = create_task(async {
+            let group = TaskGroup::scope(async |_| -> Outcome {
+                let _ = catch_cancel(pending::<()>()).await;
+                Err("instead")
+            });
+            errors(group.await)
+        });
+        yield_now().await;
+        task.cancel();
+        assert_eq!(task.await.unwrap(), ["instead"]);
+    });
+}
+
+/// Behaviour: TG-26.
+#[test]
+fn a_child_error_and_a_request_from_outside_give_the_group_then_the_cancellation() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let group = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(fail_after(1, "child"));
+                pending().await
+            });
+            let errors = errors(group.await);
+            inside.push(errors.concat());
+            inside.push(format!("cancelling {}", current_task().unwrap().cancelling()));
+            sleep(secs(0)).await;
+            inside.push("never");
+        });
+        let victim = Rc::new(RefCell::new(Some(task)));
+        // In the tick in which the child's timer fires, before the group hears of it.
+        here().call_later(secs(1), {
+            let victim = victim.clone();
+            move || {
+                victim.borrow().as_ref().map(|task| task.cancel());
+            }
+        });
+        sleep(secs(2)).await;
+        let task = victim.take().unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["child", "cancelling 1"]);
+    });
+}
+
+/// Behaviour: TG-19.
+#[test]
+fn a_child_that_fails_while_the_body_unwinds_is_heard() {
+    run(async {
+        let task = create_task(async {
+            let group = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(fail_after(1, "child"));
+                try_finally(pending::<()>(), async || sleep(secs(2)).await).await;
+                Ok(())
+            });
+            errors(group.await)
+        });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        task.cancel();
+        assert_eq!(task.await.unwrap(), ["child"]);
+    });
+}
+
+#[test]
+fn a_second_request_from_outside_cancels_the_children_again() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            TaskGroup::scope(async |group| {
+                group.create_task(async {
+                    for n in 0..2 {
+                        let _ = catch_cancel(pending::<()>()).await;
+                        log.push(format!("request {n}"));
+                    }
+                    Outcome::Ok(())
+                });
+                Ok(())
+            })
+            .await
+        });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        for n in 0..2 {
+            assert!(!task.done());
+            assert!(task.cancel());
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            assert_eq!(log.take(), [format!("request {n}")]);
+        }
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_request_from_outside_does_not_cancel_the_children_of_an_aborting_group_again() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            let group = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(async {
+                    try_finally(pending::<()>(), async || {
+                        sleep(secs(5)).await;
+                        log.push("cleaned up");
+                    })
+                    .await;
+                    Ok(())
+                });
+                group.create_task(fail_after(1, "child"));
+                pending().await
+            });
+            errors(group.await)
+        });
+        sleep(secs(2)).await;
+        task.cancel();
+        assert_eq!(task.await.unwrap(), ["child"]);
+        assert_eq!(log.take(), ["cleaned up"]);
+    });
+}
+
+/// Behaviour: TMO-19.
+#[test]
+fn errors_of_a_group_come_out_of_a_timeout_that_made_them() {
+    run(async {
+        let body = TaskGroup::scope(async |group| -> Outcome {
+            group.create_task(async {
+                let _ = catch_cancel(pending::<()>()).await;
+                Err::<(), _>("child")
+            });
+            let _ = catch_cancel(pending::<()>()).await;
+            Err("body")
+        });
+        let result = timeout(secs(1), body).await.expect("it has errors to give");
+        let mut errors = errors(result);
+        errors.sort_unstable();
+        assert_eq!(errors, ["body", "child"]);
+    });
+}
+
+#[test]
+fn a_timeout_around_a_group_unwinds_it() {
+    run(async {
+        let log = Log::default();
+        let body = TaskGroup::scope(async |group| {
+            group.create_task(parked(&log, "child"));
+            parked(&log, "body").await
+        });
+        assert!(timeout(secs(1), body).await.is_err());
+        assert_eq!(log.take(), ["body unwound", "child unwound"]);
+    });
+}
+
+// ---- nesting
+
+/// Behaviour: TG-21.
+#[test]
+fn errors_of_an_inner_group_nest_in_those_of_the_outer_one() {
+    run(async {
+        let result = TaskGroup::scope(async |outer| {
+            outer.create_task(async {
+                TaskGroup::scope(async |inner| {
+                    inner.create_task(async {
+                        let _ = catch_cancel(pending::<()>()).await;
+                        Err::<(), _>("inner child")
+                    });
+                    pending::<Outcome>().await
+                })
+                .await
+            });
+            yield_now().await;
+            yield_now().await;
+            yield_now().await;
+            Err::<(), _>(ExceptionGroup::clone(&one_error().await))
+        });
+        let group = result.await.unwrap_err();
+        let nested: Vec<_> = group.into_iter().map(ExceptionGroup::into_errors).collect();
+        assert_eq!(nested, [vec!["inner child"], vec!["one"]]);
+    });
+}
+
+async fn one_error() -> ExceptionGroup<&'static str> {
+    TaskGroup::scope(async |_| Err::<(), _>("one")).await.unwrap_err()
+}
+
+/// Behaviour: TG-22.
+#[test]
+fn a_failure_in_the_outer_group_cancels_the_inner_one_which_adds_nothing() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |outer| -> Outcome {
+            outer.create_task(async {
+                let inner = TaskGroup::scope(async |inner| {
+                    inner.create_task(parked(&log, "inner child"));
+                    parked(&log, "inner body").await
+                });
+                inner.await.map_err(|_| "inner group")
+            });
+            outer.create_task(fail_after(1, "outer child"));
+            parked(&log, "outer body").await
+        });
+        assert_eq!(errors(result.await), ["outer child"]);
+        assert_eq!(log.take(), ["inner body unwound", "outer body unwound", "inner child unwound"]);
+    });
+}
+
+// ---- panics
+
+#[test]
+fn a_panic_of_a_child_goes_on_out_of_the_group_after_the_others_have_cleaned_up() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            let _ = TaskGroup::scope(async |group| {
+                group.create_task(parked(log, "sibling"));
+                let bomb = group.create_task(async {
+                    sleep(secs(1)).await;
+                    if secs(1) > secs(0) {
+                        panic!("child");
+                    }
+                    Outcome::Ok(())
+                });
+                let _ = catch_cancel(pending::<()>()).await;
+                let error = bomb.await.unwrap_err();
+                log.push(error.into_panic().downcast_ref::<String>().unwrap().as_str());
+                Ok(())
+            })
+            .await;
+        });
+        let error = task.await.unwrap_err();
+        assert_eq!(error.into_panic().downcast_ref(), Some(&"child"));
+        assert_eq!(log.take(), ["sibling unwound", "child"]);
+    });
+}
+
+#[test]
+fn a_panic_of_the_body_goes_on_after_the_children_have_cleaned_up() {
+    run(async {
+        let log = Log::default();
+        let inside = log.clone();
+        let task = create_task(async move {
+            let log = &inside;
+            let _: Result<(), ExceptionGroup<&str>> = TaskGroup::scope(async |group| {
+                group.create_task(async {
+                    try_finally(pending::<()>(), async || {
+                        sleep(secs(1)).await;
+                        log.push("child unwound");
+                    })
+                    .await;
+                    Ok(())
+                });
+                yield_now().await;
+                yield_now().await;
+                panic!("body")
+            })
+            .await;
+        });
+        assert_eq!(task.await.unwrap_err().into_panic().downcast_ref(), Some(&"body"));
+        assert_eq!(log.take(), ["child unwound"]);
+    });
+}
+
+#[test]
+fn further_panics_of_a_group_are_reported() {
+    run(async {
+        let reports = reports();
+        let task = create_task(async {
+            let _: Result<(), ExceptionGroup<&str>> = TaskGroup::scope(async |group| {
+                for n in 0..2 {
+                    group.create_task::<(), _>(async move { panic!("number {n}") });
+                }
+                Ok(())
+            })
+            .await;
+        });
+        let payload = task.await.unwrap_err().into_panic();
+        assert_eq!(payload.downcast_ref::<String>().unwrap(), "number 0");
+        let reports = reports.take();
+        assert_eq!(reports.len(), 1);
+        assert!(reports[0].contains("number 1"), "{}", reports[0]);
+    });
+}
+
+// ---- cancel()
+
+/// Behaviour: TG-33, TG-34.
+#[test]
+fn cancel_ends_body_and_children_without_an_error() {
+    run(async {
+        let log = Log::default();
+        let group = TaskGroup::scope(async |group| -> Outcome {
+            for name in ["a", "b"] {
+                group.create_task(parked(&log, name));
+            }
+            yield_now().await;
+            yield_now().await;
+            group.cancel();
+            yield_now().await;
+            log.push("never");
+            Ok(())
+        });
+        let (result, elapsed) = timed(timeout(secs(1), group)).await;
+        assert!(result.unwrap().unwrap_err().is_empty());
+        assert_eq!(elapsed, secs(0));
+        assert_eq!(log.take(), ["a unwound", "b unwound"]);
+        sleep(secs(0)).await;
+    });
+}
+
+/// Behaviour: TG-35, TG-37.
+#[test]
+fn cancel_may_be_called_twice_and_closes_the_group_to_new_children() {
+    run(async {
+        let result = TaskGroup::scope(async |group| {
+            group.cancel();
+            group.cancel();
+            assert!(group.create_task(async { Outcome::Ok(()) }).cancelled());
+            Ok("had a value already")
+        });
+        assert_eq!(result.await, Ok("had a value already"));
+    });
+}
+
+/// Behaviour: TG-38.
+#[test]
+fn errors_of_a_cancelled_group_are_given_all_the_same() {
+    run(async {
+        let result = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                group.cancel();
+                Err::<(), _>("raised after cancel")
+            });
+            pending::<Outcome>().await
+        });
+        assert_eq!(errors(result.await), ["raised after cancel"]);
+    });
+}
+
+/// Behaviour: TG-40.
+#[test]
+fn a_request_from_outside_wins_over_cancel() {
+    run(async {
+        let task = create_task(async {
+            let _ = TaskGroup::scope(async |group| {
+                group.create_task(async {
+                    sleep(secs(1)).await;
+                    group.cancel();
+                    Outcome::Ok(())
+                });
+                try_finally(pending::<()>(), async || sleep(secs(1)).await).await;
+                Ok(())
+            })
+            .await;
+            "went on"
+        });
+        sleep(secs(1)).await;
+        yield_now().await;
+        yield_now().await;
+        assert!(!task.done());
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+// ---- cost
+
+#[test]
+fn of_ten_thousand_children_only_those_that_were_woken_are_polled() {
+    const CHILDREN: usize = 10_000;
+    run(async {
+        let polls = Cell::new(0);
+        let wakers = RefCell::new(Vec::new());
+        let release = Cell::new(false);
+        TaskGroup::scope(async |group| {
+            for _ in 0..CHILDREN {
+                group.create_task(async {
+                    let waker = my_waker().await;
+                    wakers.borrow_mut().push(waker);
+                    poll_fn(|_| {
+                        polls.set(polls.get() + 1);
+                        if release.get() { Poll::Ready(Outcome::Ok(())) } else { Poll::Pending }
+                    })
+                    .await
+                });
+            }
+            yield_now().await;
+            yield_now().await;
+            assert_eq!(polls.get(), CHILDREN);
+            let wakers = wakers.take();
+            for round in 1..=50 {
+                wakers[round * 7].wake_by_ref();
+                wakers[round * 7].wake_by_ref();
+                yield_now().await;
+                yield_now().await;
+                assert_eq!(polls.get(), CHILDREN + round);
+            }
+            release.set(true);
+            wakers.iter().for_each(std::task::Waker::wake_by_ref);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(polls.get(), 2 * CHILDREN + 50);
+    });
+}
