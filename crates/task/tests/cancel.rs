@@ -304,6 +304,30 @@ fn a_ready_result_is_not_thrown_away_by_a_request_that_was_not_delivered() {
 }
 
 #[test]
+fn a_request_in_the_tick_in_which_the_awaited_task_ended_does_not_throw_its_value_away() {
+    run(async {
+        let gate = Rc::new(Cell::new(false));
+        let open = gate.clone();
+        let outer =
+            create_task(async move {
+                let inner = create_task(poll_fn(move |_| {
+                    if open.get() { Poll::Ready("kept") } else { Poll::Pending }
+                }));
+                inner.await.unwrap()
+            });
+        yield_now().await;
+        yield_now().await;
+        gate.set(true);
+        asyncio_task::all_tasks()[1].waker().wake_by_ref();
+        yield_now().await;
+        // The inner task has ended, the outer one has been woken and has not run.
+        assert_eq!(asyncio_task::all_tasks().len(), 1);
+        outer.cancel();
+        assert_eq!(outer.await.unwrap(), "kept");
+    });
+}
+
+#[test]
 fn every_scope_of_a_task_cleans_up_from_the_inside_out() {
     run(async {
         let log = Log::default();

@@ -308,7 +308,6 @@ fn a_panic_is_reported_at_once_with_name_and_site_when_nobody_holds_the_handle()
     });
 }
 
-/// Behaviour: TSK-46.
 #[test]
 fn a_panic_that_was_never_awaited_is_reported_when_the_handle_is_dropped() {
     run(async {

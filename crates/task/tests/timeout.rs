@@ -193,16 +193,3 @@ fn a_panic_while_the_body_unwinds_goes_on() {
         assert!(task.await.unwrap_err().is_panic());
     });
 }
-
-/// Behaviour: WF-11.
-#[test]
-fn the_result_of_a_task_that_ended_in_the_tick_of_the_cancellation_is_kept() {
-    run(async {
-        let mut inner = create_task(async { "kept" });
-        let outer = create_task(pending::<()>());
-        yield_now().await;
-        outer.cancel();
-        assert!(outer.await.unwrap_err().is_cancelled());
-        assert_eq!(asyncio_task::shield(&mut inner).await.unwrap(), "kept");
-    });
-}

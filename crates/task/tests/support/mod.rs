@@ -2,14 +2,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
+use asyncio_coro::try_finally;
 use asyncio_loop::{EventLoop, get_running_loop};
+use asyncio_task::{ExceptionGroup, sleep};
 
 /// Events in the order in which they happened.
 #[derive(Clone, Default)]
@@ -98,4 +100,30 @@ pub async fn timed<T>(body: impl Future<Output = T>) -> (T, Duration) {
 /// Gives the waker of the current task.
 pub async fn my_waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+/// What a child gives.
+pub type Outcome<T = ()> = Result<T, &'static str>;
+
+/// Sleeps for ever, and logs when it has been unwound.
+pub async fn parked(log: &Log, name: &str) -> Outcome {
+    try_finally(pending::<()>(), async || log.push(format!("{name} unwound"))).await;
+    Ok(())
+}
+
+/// Logs and succeeds.
+pub async fn note(log: &Log, event: &str) -> Outcome {
+    log.push(event);
+    Ok(())
+}
+
+/// Sleeps, then fails.
+pub async fn fail_after(seconds: u64, error: &'static str) -> Outcome {
+    sleep(secs(seconds)).await;
+    Err(error)
+}
+
+/// The errors of a group that failed.
+pub fn errors<T>(result: Result<T, ExceptionGroup<&'static str>>) -> Vec<&'static str> {
+    result.map(drop).expect_err("it fails").into_errors()
 }
