@@ -95,8 +95,8 @@ impl<F> CreateServer<F> {
         self
     }
 
-    /// How long a cancelled [`Server::serve_forever`] waits for connections to end before it
-    /// aborts them. Default: 10 s.
+    /// How long a cancelled [`Server::serve_forever`] lets connections finish before it aborts
+    /// them. Default: 10 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self

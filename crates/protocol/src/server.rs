@@ -103,9 +103,8 @@ impl Server {
 
     /// Serves until the server is closed, then waits until its connections ended.
     ///
-    /// Cancelling it (Ctrl-C, say) closes the server, too. Connections then have a
-    /// [grace period](crate::CreateServer::grace) to end by themselves, and are aborted after
-    /// that. A newer request to cancel cuts the wait.
+    /// Cancelling it (Ctrl-C, say) is a [`graceful`](Self::graceful) end within the server's
+    /// [grace period](crate::CreateServer::grace). A newer request to cancel cuts the wait.
     ///
     /// # Cancel safety
     ///
@@ -134,8 +133,7 @@ impl Server {
             if inner.phase.get() == Phase::Closed {
                 self.wait_closed().await;
             } else {
-                self.close();
-                self.end_within(inner.options.grace).await;
+                self.graceful(inner.options.grace).await;
             }
         })
         .await;
@@ -172,16 +170,22 @@ impl Server {
         }
     }
 
-    /// Ends everything in at most `grace` (and a tick): stops accepting, closes the
-    /// connections, and aborts those that did not flush in time.
+    /// Ends everything in at most `grace` (and a tick or two): stops accepting, tells each
+    /// connection that no more input comes, as if its peer had sent EOF, and aborts those that
+    /// did not end in time.
+    ///
+    /// So an answer in progress is finished, and an idle connection ends at once: a protocol's
+    /// `eof_received` says `false` unless it is written otherwise, and the handler of a stream
+    /// reads the end of it.
     ///
     /// # Cancel safety
     ///
-    /// The server and its connections are closing from the first poll on; nothing is aborted
-    /// when this is dropped early.
+    /// All are told at the first poll; nothing is aborted when this is dropped early.
     pub async fn graceful(&self, grace: Duration) -> Graceful {
         self.close();
-        self.close_clients();
+        for client in self.inner.clients() {
+            client.stop_reading();
+        }
         let open = self.inner.clients.borrow().len();
         let aborted = self.end_within(grace).await;
         Graceful { closed: open.saturating_sub(aborted), aborted }

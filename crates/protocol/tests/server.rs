@@ -162,21 +162,25 @@ fn serve_forever_ends_by_close_and_refuses_a_second_caller_and_a_closed_server()
 #[test]
 fn a_cancelled_serve_forever_closes_the_server_and_ends_stuck_connections_after_the_grace_period() {
     testing::run(async {
-        let server = create_server(Echo::default, "127.0.0.1", 0)
-            .grace(Duration::from_secs(5))
-            .await
-            .unwrap();
-        let mut peer = TcpStream::connect(server.local_addrs()[0]).unwrap();
+        let made = Rc::new(Cell::new(0));
+        let factory = {
+            let made = made.clone();
+            move || Flood { flood: true, made: made.clone() }
+        };
+        let server =
+            create_server(factory, "127.0.0.1", 0).grace(Duration::from_secs(5)).await.unwrap();
+        let _stuck = TcpStream::connect(server.local_addrs()[0]).unwrap();
         let serving = create_task({
             let server = server.clone();
             async move { server.serve_forever().await }
         });
-        connections(&server, 1).await;
+        ticks_until(|| made.get() == 1).await;
+        let before = server.get_loop().time();
         serving.cancel();
         assert!(serving.await.unwrap_err().is_cancelled());
+        assert!(server.get_loop().time() - before >= Duration::from_secs(5));
         assert!(!server.is_serving());
-        server.wait_closed().await;
-        assert_eq!(peer.read(&mut [0]).unwrap_or(0), 0, "the connection is over");
+        assert_eq!(server.statistics().connections, 0);
     })
     .unwrap();
 }

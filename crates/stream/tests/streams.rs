@@ -311,3 +311,33 @@ fn whoever_waits_for_a_stream_of_a_closed_loop_does_not_wait_forever() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     assert!(block_on(writer.wait_closed()).is_err());
 }
+
+#[test]
+fn a_graceful_end_lets_an_answer_in_progress_out_and_ends_idle_connections_at_once() {
+    run(async {
+        let talk = async |mut reader: StreamReader, mut writer: StreamWriter| {
+            loop {
+                let line = reader.readline().await.unwrap();
+                if line.is_empty() {
+                    break;
+                }
+                writer.write(b"wait ");
+                ticks(50).await;
+                writer.write(&line);
+            }
+        };
+        let server = start_server(talk, "127.0.0.1", 0).await.unwrap();
+        let (mut idle, _idle_writer) = client_of(&server).await;
+        let (mut busy, mut busy_writer) = client_of(&server).await;
+        busy_writer.write(b"for it\n");
+        assert_eq!(busy.readexactly(5).await.unwrap(), b"wait ");
+        let end = create_task({
+            let server = server.clone();
+            async move { server.graceful(Duration::from_secs(60)).await }
+        });
+        assert_eq!(idle.read_to_eof().await.unwrap(), b"");
+        assert_eq!(busy.read_to_eof().await.unwrap(), b"for it\n");
+        assert_eq!(end.await.unwrap().aborted, 0);
+    })
+    .unwrap();
+}

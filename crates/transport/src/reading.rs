@@ -60,6 +60,22 @@ impl SelectorTransport {
         }
     }
 
+    /// As if the peer had sent EOF.
+    pub(crate) fn stop_reading(&self) {
+        if self.closing.get() || self.reading.eof.replace(true) {
+            return;
+        }
+        if let Some(this) = self.this.upgrade() {
+            let event_loop = self.event_loop.clone();
+            event_loop.call_soon(move || {
+                let endpoint = this.endpoint();
+                if let Some(endpoint) = endpoint.filter(|_| !this.closing.get()) {
+                    this.eof_received(&endpoint);
+                }
+            });
+        }
+    }
+
     pub(crate) fn is_reading(&self) -> bool {
         !self.closing.get() && !self.reading.paused.get()
     }

@@ -36,7 +36,7 @@ use crate::write_buffer::WriteBuffer;
 
 /// A transport over a non-blocking file descriptor.
 pub(crate) struct SelectorTransport {
-    this: Weak<Self>,
+    pub(crate) this: Weak<Self>,
     pub(crate) event_loop: EventLoop,
     /// `None` once the connection ended. An `Rc`, so that a call on the socket holds no borrow.
     endpoint: RefCell<Option<Rc<Endpoint>>>,

@@ -171,6 +171,15 @@ impl Transport {
         self.inner.resume_reading();
     }
 
+    /// Stops reading for good, as if the peer had sent EOF: `eof_received` is called in the next
+    /// tick, unless it was already. What the peer still sends is never read.
+    ///
+    /// A server that shuts down tells its connections so: what is in progress can be finished,
+    /// and nothing new begins.
+    pub fn stop_reading(&self) {
+        self.inner.stop_reading();
+    }
+
     /// Neither paused nor closing.
     pub fn is_reading(&self) -> bool {
         self.inner.is_reading()

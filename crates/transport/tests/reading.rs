@@ -180,3 +180,30 @@ fn set_protocol_inside_data_received_hands_the_rest_to_the_other() {
         assert_eq!(Rc::strong_count(&second), 2, "the transport let it go; the hook has it");
     });
 }
+
+#[test]
+fn stop_reading_is_an_eof_for_the_protocol_only_and_comes_once() {
+    on_each_selector(|event_loop| {
+        for keep_open in [false, true] {
+            let protocol = Recorder::new();
+            protocol.keep_open.set(keep_open);
+            let (transport, mut peer) = started(event_loop, &protocol);
+            peer.write_all(b"never read").unwrap();
+            transport.stop_reading();
+            transport.stop_reading();
+            assert_eq!(protocol.calls(), [Call::Made], "in the next tick");
+            ticks(event_loop, 3);
+            assert_eq!(protocol.calls()[..2], [Call::Made, Call::Eof]);
+            assert_eq!(transport.is_closing(), !keep_open);
+            if keep_open {
+                transport.write(b"an answer");
+                assert_eq!(read_available(&peer), b"an answer");
+            }
+            drop(peer);
+            transport.close();
+            until(event_loop, || protocol.is_lost());
+            assert_eq!(protocol.count(|call| *call == Call::Eof), 1);
+            assert_eq!(protocol.received(), b"");
+        }
+    });
+}
