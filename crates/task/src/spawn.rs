@@ -50,6 +50,9 @@ pub(crate) struct Meta {
     held: AtomicBool,
 }
 
+// Header and metadata together are to stay within 96 bytes: tasks are many.
+const _: () = assert!(size_of::<Meta>() <= 56);
+
 impl Meta {
     /// To be called on the task's thread, where everything that leads here is.
     fn local(&self) -> LocalInfo<'_> {
