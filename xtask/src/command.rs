@@ -1,6 +1,6 @@
 //! A command that can be printed, run, and pasted into a shell to run again.
 
-use std::fmt;
+use std::{env, fmt, process};
 
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
@@ -45,19 +45,22 @@ impl Command {
     /// When it cannot be started, or ends with anything but 0.
     pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
         eprintln!("$ {self}");
-        // `cargo` is the very binary that started us: a proxy in the path may pick another toolchain.
-        let program = match self.program.as_str() {
-            "cargo" => std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
-            other => other.into(),
-        };
-        let status = std::process::Command::new(&program)
-            .args(&self.args)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .current_dir(sh.current_dir())
-            .status()
-            .with_context(|| format!("cannot start `{program}`"))?;
+        let status = self.process(sh).status().with_context(|| format!("cannot start `{self}`"))?;
         ensure!(status.success(), "`{self}` failed ({status})");
         Ok(())
+    }
+
+    /// The process that it starts, in the shell's folder.
+    pub(crate) fn process(&self, sh: &Shell) -> process::Command {
+        // `cargo` is the very binary that started us: a proxy in the path may pick another toolchain.
+        let program = match self.program.as_str() {
+            "cargo" => env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+            other => other.into(),
+        };
+        let mut process = process::Command::new(program);
+        let variables = self.env.iter().map(|(name, value)| (name, value));
+        process.args(&self.args).envs(variables).current_dir(sh.current_dir());
+        process
     }
 }
 
