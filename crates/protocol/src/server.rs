@@ -75,10 +75,7 @@ impl Server {
         inner.open_key.set(Some(OpenServers::of(event_loop).insert(inner.clone())));
         let server = Self { inner };
         if start_serving {
-            if let Err(error) = server.start_serving() {
-                server.close();
-                return Err(error);
-            }
+            server.start_serving()?;
         }
         Ok(server)
     }
@@ -87,7 +84,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Those of listening; a closed server is an error, too.
+    /// Those of listening, and then the server is closed; a closed server is an error, too.
     pub fn start_serving(&self) -> io::Result<()> {
         match self.inner.phase.get() {
             Phase::Serving => return Ok(()),
@@ -95,7 +92,10 @@ impl Server {
             Phase::Bound => {}
         }
         for listener in self.inner.listeners() {
-            listener.listen(&self.inner)?;
+            if let Err(error) = listener.listen(&self.inner) {
+                self.close(); // half a server is none
+                return Err(error);
+            }
         }
         self.inner.phase.set(Phase::Serving);
         Ok(())

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use asyncio_loop::EventLoop;
 use asyncio_transport::Transport;
-use harness::{Call, Recorder, on_each_selector, pattern, ticks, until};
+use harness::{Call, ClosedAtLast, Recorder, on_each_selector, pattern, ticks, until};
 
 fn pipe() -> (File, File) {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
@@ -98,8 +98,8 @@ fn other_kinds_of_files_are_refused() {
 #[test]
 #[should_panic(expected = "write() on a transport that only reads")]
 fn a_write_on_a_read_pipe_is_a_mistake() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = ClosedAtLast(EventLoop::new().unwrap());
     let (reader, _writer) = pipe();
     let builder = Transport::read_pipe(reader.into()).unwrap();
-    builder.start(&event_loop, Recorder::new()).write(b"x");
+    builder.start(&event_loop.0, Recorder::new()).write(b"x");
 }

@@ -7,7 +7,10 @@ use std::io::Read;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use harness::{Call, Recorder, on_each_selector, pattern, read_available, started, ticks, until};
+use asyncio_loop::EventLoop;
+use harness::{
+    Call, ClosedAtLast, Recorder, on_each_selector, pattern, read_available, started, ticks, until,
+};
 
 /// Behaviour: SEL-22, SEL-23.
 #[test]
@@ -221,8 +224,8 @@ fn write_eof_half_closes_once_what_is_buffered_went_out() {
 #[test]
 #[should_panic(expected = "write() after write_eof()")]
 fn a_write_after_write_eof_is_a_mistake() {
-    let event_loop = asyncio_loop::EventLoop::new().unwrap();
-    let (transport, _peer) = started(&event_loop, &Recorder::new());
+    let event_loop = ClosedAtLast(EventLoop::new().unwrap());
+    let (transport, _peer) = started(&event_loop.0, &Recorder::new());
     transport.write_eof();
     transport.write(b"x");
 }

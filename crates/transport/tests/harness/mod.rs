@@ -110,6 +110,15 @@ pub(crate) fn on_each_selector(test: impl Fn(&EventLoop)) {
     }
 }
 
+/// A loop that is closed also when the test panics, as it should.
+pub(crate) struct ClosedAtLast(pub(crate) EventLoop);
+
+impl Drop for ClosedAtLast {
+    fn drop(&mut self) {
+        self.0.close().unwrap();
+    }
+}
+
 /// A transport over one end of a socket pair, and the other end, non-blocking.
 pub(crate) fn start(event_loop: &EventLoop, protocol: &Rc<Recorder>) -> (Transport, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
