@@ -26,6 +26,9 @@ pub enum ClockMode {
     Frozen,
     /// Time jumps to the next timer as soon as the loop is idle, unless
     /// [external work](crate::EventLoop::external_work) is under way.
+    ///
+    /// While a descriptor is registered the loop first waits 2 ms of real time for it, so that bytes which the system is
+    /// delivering are not overtaken. For a peer in another thread or process, which may take longer, hold external work.
     AutoJump,
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) main: RefCell<Option<TaskRef>>,
     /// What a Ctrl-C does to this run.
     pub(crate) interrupt: Cell<Interrupt>,
+    /// While an upper tier shuts down under a virtual clock: when that ends by the system's clock.
+    pub(crate) phase_end: Cell<Option<Instant>>,
     pub(crate) exception_handler: RefCell<Option<Handler>>,
     /// Close hooks, in the order in which they were added.
     pub(crate) hooks: RefCell<Vec<Rc<dyn CloseHook>>>,
@@ -144,6 +146,7 @@ impl EventLoop {
             stopping: Cell::new(false),
             main: RefCell::default(),
             interrupt: Cell::new(Interrupt::Ignored),
+            phase_end: Cell::default(),
             exception_handler: RefCell::default(),
             hooks: RefCell::default(),
             extensions: RefCell::default(),
@@ -502,8 +505,13 @@ impl Inner {
 
     /// Gives up what upper tiers and the user have put here. Foreign code runs, outside any borrow.
     pub(crate) fn drop_attachments(&self) {
-        self.contain(|| drop(self.hooks.take()));
-        self.contain(|| drop(self.extensions.take()));
+        // One by one: a second panic while a vector is being dropped would end the process.
+        for hook in self.hooks.take() {
+            self.contain(|| drop(hook));
+        }
+        for extension in self.extensions.take() {
+            self.contain(|| drop(extension));
+        }
         let buffer = self.read_buffer.take();
         drop(buffer);
         // Last, since it is told of the panics of the others.

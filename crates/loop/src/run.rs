@@ -82,11 +82,13 @@ pub(crate) fn run_on<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Ou
     let ctrl_c = CtrlC::install(|| inner.wake_fd());
     inner.interrupt.set(if ctrl_c.is_some() { Interrupt::CancelsMain } else { Interrupt::Ignored });
     let result = inner.run_main(main, Location::caller());
-    let is_cut_short = inner.shut_down();
+    inner.shut_down();
     inner.close();
+    // No tick has seen one that came after the last of them.
+    inner.take_interrupt();
     drop(ctrl_c);
     let result = conclude(result);
-    if is_cut_short { Err(RunError::Interrupted(Interrupted::new())) } else { result }
+    if inner.is_cut_short() { Err(RunError::Interrupted(Interrupted::new())) } else { result }
 }
 
 impl EventLoop {

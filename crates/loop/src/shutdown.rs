@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asyncio_coro::task::TaskEnd;
 
-use crate::clock::saturating_add;
+use crate::clock::{Clock, saturating_add};
 use crate::event_loop::{Inner, Interrupt, State};
 use crate::exception::ExceptionContext;
 use crate::run::MainEnd;
@@ -28,7 +29,8 @@ pub trait CloseHook {
     /// The async phase: cancel tasks and await them, join a pool.
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 
-    /// How long the phase may take, by the loop's clock. When it is over the phase is dropped.
+    /// How long the phase may take, by the loop's clock, and by the system's where that one is virtual: it may stand
+    /// still. When it is over the phase is dropped.
     fn grace(&self) -> Duration;
 
     /// What did not end within the grace period, by name. Reported.
@@ -47,24 +49,31 @@ pub trait CloseHook {
 }
 
 impl Inner {
-    /// Gives each upper tier its phase. True if Ctrl-C cut that short.
-    pub(crate) fn shut_down(&self) -> bool {
+    /// Gives each upper tier its phase.
+    pub(crate) fn shut_down(&self) {
         match self.interrupt.get() {
             Interrupt::CancelsMain => self.interrupt.set(Interrupt::EndsShutdown),
             // That one is dealt with, and the next one ends the process.
             Interrupt::CancelledMain => self.interrupt.set(Interrupt::Ignored),
             _ => {}
         }
-        let mut hooks = self.hooks.borrow().clone();
-        // From the top tier down, those of one tier in the order in which they were added.
-        hooks.sort_by_key(|hook| Reverse(hook.tier()));
-        for hook in &hooks {
-            self.run_phase(&**hook);
+        let mut done = Vec::new();
+        // One at a time: what a phase runs may be the first to need another tier, which adds its hook then.
+        while let Some((at, hook)) = self.next_hook(&done) {
+            done.push(at);
+            self.run_phase(&*hook);
         }
-        self.is_cut_short()
     }
 
-    fn is_cut_short(&self) -> bool {
+    /// From the top tier down, those of one tier in the order in which they were added.
+    fn next_hook(&self, done: &[usize]) -> Option<(usize, Rc<dyn CloseHook>)> {
+        let hooks = self.hooks.borrow().clone();
+        let left = hooks.into_iter().enumerate().filter(|(at, _)| !done.contains(at));
+        left.min_by_key(|(at, hook)| (Reverse(hook.tier()), *at))
+    }
+
+    /// Did Ctrl-C cut the shutdown short, or come too late for that?
+    pub(crate) fn is_cut_short(&self) -> bool {
         self.interrupt.get() == Interrupt::EndedShutdown
     }
 
@@ -84,6 +93,20 @@ impl Inner {
         self.report(problem);
     }
 
+    /// Is the phase of an upper tier over by the system's clock, while a virtual one stands still?
+    fn is_phase_over(&self) -> bool {
+        self.phase_end.get().is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Ends a phase that a virtual clock would not end.
+    pub(crate) fn end_overdue_phase(&self) {
+        if self.is_phase_over() {
+            if let Some(phase) = &*self.main.borrow() {
+                phase.waker().wake_by_ref();
+            }
+        }
+    }
+
     /// Drops everything that is alive on this loop, then shuts its doors. Idempotent; not to be called while it runs.
     pub(crate) fn close(&self) {
         if self.is_closed() {
@@ -93,8 +116,9 @@ impl Inner {
         let _entered = Entered::to_close(self);
         self.state.set(State::Closing);
         let hooks = self.hooks.borrow().clone();
-        // Dropping one thing wakes another, and other threads go on waking; but nothing new starts on a closing loop,
-        // so this ends when every future has been dropped by the entry that its wake brought here.
+        // Dropping one thing wakes another; but nothing new starts on a closing loop, so this ends when every future has
+        // been dropped by the entry that its wake brought here. What other threads go on sending does not count: they
+        // may do so until they find the door shut.
         loop {
             let live: usize = hooks.iter().map(|hook| self.wake_live(&**hook)).sum();
             let dropped = self.drop_queued();
@@ -109,7 +133,7 @@ impl Inner {
         self.state.set(State::Closed);
         self.shared.close();
         // A push that began before the door was shut is waited for, and what it brought is dropped here.
-        while self.drop_queued() {}
+        while self.drop_queued() || !self.shared.is_empty() {}
         for hook in &hooks {
             self.contain(|| hook.closed());
         }
@@ -126,11 +150,11 @@ impl Inner {
         live
     }
 
-    /// Drops what waits: timers, handlers, queued entries, local and remote. True if there was anything.
+    /// Drops what waits: timers, handlers, queued entries, local and remote. True if any of it was queued here.
     fn drop_queued(&self) -> bool {
         let timers = self.timers.borrow_mut().take_waiting();
         let handlers = self.sources.take();
-        let mut any = !timers.is_empty() || !handlers.is_empty();
+        let any = !timers.is_empty() || !handlers.is_empty() || !self.ready.is_empty();
         for timer in timers {
             match timer {
                 Action::Run(entry) => self.contain(|| entry.discard()),
@@ -142,10 +166,9 @@ impl Inner {
         }
         self.drain_remote();
         for entry in self.ready.take() {
-            any = true;
             self.contain(|| entry.discard());
         }
-        any
+        any || !self.ready.is_empty()
     }
 }
 
@@ -160,14 +183,18 @@ fn abandoned(hook: &dyn CloseHook) -> String {
 
 /// Polls a phase until it is done, or its grace is over, or Ctrl-C came. True if it is done.
 async fn within_grace(inner: &Inner, hook: &dyn CloseHook) -> bool {
-    let deadline = saturating_add(inner.clock.now(), hook.grace());
-    let mut phase = hook.shutdown();
+    let grace = hook.grace();
+    let deadline = saturating_add(inner.clock.now(), grace);
+    if let Clock::Virtual(_) = inner.clock {
+        inner.phase_end.set(Some(saturating_add(Instant::now(), grace)));
+    }
     let mut timer = Timer { inner, key: None };
+    let mut phase = hook.shutdown();
     poll_fn(|cx| {
         if phase.as_mut().poll(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if inner.is_cut_short() || inner.clock.now() >= deadline {
+        if inner.is_cut_short() || inner.clock.now() >= deadline || inner.is_phase_over() {
             return Poll::Ready(false);
         }
         // The waker is the main future's, the same at every poll.
@@ -184,6 +211,7 @@ struct Timer<'a> {
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
+        self.inner.phase_end.set(None);
         if let Some(key) = self.key {
             self.inner.cancel_timer(key);
         }

@@ -60,6 +60,7 @@ impl Inner {
         } else {
             self.wait(Wait::Poll)?;
         }
+        self.end_overdue_phase();
         self.take_interrupt();
         Ok(())
     }
@@ -74,19 +75,24 @@ impl Inner {
     /// Time is what the test says; the system's clock is only for the grace that descriptors get.
     fn wait_virtually(&self, time: &VirtualTime) -> io::Result<()> {
         let deadline = self.timers.borrow().next_deadline();
-        let Some(deadline) = deadline else { return self.sleep(Wait::Forever, || true) };
+        let idle = self.phase_end.get().map_or(Wait::Forever, Wait::Until);
+        let Some(deadline) = deadline else { return self.sleep(idle, || true) };
         if deadline <= time.now() {
             return self.wait(Wait::Poll);
         }
         if time.mode() == ClockMode::Frozen {
-            return self.sleep(Wait::Forever, || true);
+            return self.sleep(idle, || true);
         }
         if self.shared.has_external_work() {
             // Whoever ends the last of it wakes us, if he finds us asleep.
-            return self.sleep(Wait::Forever, || self.shared.has_external_work());
+            return self.sleep(idle, || self.shared.has_external_work());
         }
         if !self.sources.is_empty() {
-            self.sleep(Wait::Until(Instant::now() + IO_GRACE), || true)?;
+            let end = Instant::now() + IO_GRACE;
+            // A wait may end before its time with nothing to show: the system's timer was set to less.
+            while self.ready.is_empty() && self.shared.is_empty() && Instant::now() < end {
+                self.sleep(Wait::Until(end), || true)?;
+            }
         }
         // Whoever ended external work before we looked has scheduled its result before that.
         if self.ready.is_empty() && self.shared.is_empty() {

@@ -283,6 +283,21 @@ const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
         },
     ),
     (
+        "ctrl_c_while_the_loop_is_being_closed_is_not_lost",
+        || {
+            let result = run(async {
+                let late = OnDrop(raise);
+                get_running_loop().unwrap().call_later(Duration::from_secs(60), || drop(late));
+            });
+            say(if matches!(result, Err(RunError::Interrupted(_))) { "interrupted" } else { "?" });
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("interrupted");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
         "another_error_of_run_is_printed_and_exits_with_one",
         || {
             let result = run(async {
@@ -348,6 +363,14 @@ struct SayOnDrop(&'static str);
 impl Drop for SayOnDrop {
     fn drop(&mut self) {
         say(self.0);
+    }
+}
+
+struct OnDrop(fn());
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
