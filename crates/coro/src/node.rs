@@ -205,11 +205,11 @@ impl Node {
     #[inline]
     pub(crate) fn poll_inside<R>(self: Pin<&Self>, poll: impl FnOnce() -> R) -> R {
         let this = self.get_ref();
-        let outer = self.adopt();
+        let outer = THREAD.with(|thread| thread.scope.replace(self.as_base()));
+        let mut inside = Inside { node: this, outer, panicked: true };
+        self.adopt(outer);
         this.base.set(STARTED);
         this.base.pass.set(this.base.pass.get().wrapping_add(1));
-        let mut inside = Inside { node: this, outer, panicked: true };
-        THREAD.with(|thread| thread.scope.set(self.as_base()));
         let result = poll();
         inside.panicked = false;
         result
@@ -237,9 +237,8 @@ impl Node {
         self.suspend(cx);
     }
 
-    /// Makes the scope that polls us now our parent for the length of the poll, and returns it.
-    fn adopt(self: Pin<&Self>) -> *const Base {
-        let current = THREAD.with(|thread| thread.scope.get());
+    /// Makes `current`, the scope that polls us now, our parent for the length of the poll.
+    fn adopt(self: Pin<&Self>, current: *const Base) {
         if self.base.has(LINKED) && self.parent.get() != current {
             self.unlink();
         }
@@ -249,7 +248,6 @@ impl Node {
             self.polled_in.set(current.pass.get());
         }
         self.base.clear(PROBED);
-        current
     }
 
     fn link(self: Pin<&Self>) {

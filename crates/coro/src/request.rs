@@ -11,6 +11,7 @@
 //! who does not poll them, and there is no use in waiting. The simpler rule "poll once more, then drop" loses cleanups
 //! behind anything that polls only what was woken, or only so many at a time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
 
 use crate::hooks::{self, Report, SkipReason};
@@ -18,6 +19,7 @@ use crate::node::{
     ABOVE, Above, Base, CLEANING, CUTTING, DONE, HAS_CLEANUP, Node, OWN, PROBED, REPORTED, Root,
     SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
 };
+use crate::panics;
 
 /// Passes, in a row, in which nobody polled an inner scope, until it counts as parked. Long enough for any container that
 /// polls a few of many futures at a time, short enough to be over in well under a millisecond.
@@ -63,7 +65,7 @@ impl Node {
             return Some(Request { epoch, is_above });
         }
         if self.base().has(UNWINDING) {
-            self.base().clear(UNWINDING | ABOVE);
+            self.base().clear(UNWINDING | ABOVE | CUTTING);
             self.recount();
         }
         None
@@ -346,8 +348,17 @@ impl Wakers {
         base.take_wakers(&mut self.0);
     }
 
+    /// Calls them all. A waker that panics costs the others nothing; its panic goes on afterwards.
     pub(crate) fn wake(self) {
-        self.0.into_iter().for_each(Waker::wake);
+        let mut panicked = None;
+        for waker in self.0 {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked.replace(payload).into_iter().for_each(panics::discard);
+            }
+        }
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
     }
 }
 

@@ -91,17 +91,20 @@ impl<F: Future> Future for TaskScope<F> {
         let ended = root.step(waker, || {
             let before = root.base().request.get();
             let mut body = this.body.as_mut();
+            // Wakers are called in here too: one that panics must not unwind out of the task.
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                body.as_mut().as_pin_mut().expect("a task is not polled after its end").poll(cx)
+                let body = body.as_mut().as_pin_mut().expect("a task is not polled after its end");
+                match body.poll(cx) {
+                    Poll::Pending if root.is_requested() && may_drop(root.base(), cx) => {
+                        Poll::Ready(Err(TaskEnd::Cancelled))
+                    }
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(value) => Poll::Ready(Ok(value)),
+                }
             }));
             let result = match polled {
-                Ok(Poll::Pending) => {
-                    if !root.is_requested() || !may_drop(root.base(), cx) {
-                        return Poll::Pending;
-                    }
-                    Err(TaskEnd::Cancelled)
-                }
-                Ok(Poll::Ready(value)) => Ok(value),
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => result,
                 Err(payload) => Err(TaskEnd::Panicked(payload)),
             };
             let dropped = drop_body(body);
