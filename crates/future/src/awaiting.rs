@@ -21,18 +21,30 @@ struct Place<T> {
 impl<T> Place<T> {
     /// Whether the future is done; if not, `cx` will be woken.
     fn poll_done(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.future.done() {
+            // Once it is done the list has let go of everybody.
+            self.id = None;
+            return true;
+        }
+        self.id = Some(self.future.subscribe(cx.waker(), self.id));
+        // Cloning a waker is code of the user's, which may just have completed the future.
         let done = self.future.done();
-        // Once it is done the list has let go of everybody.
-        self.id = (!done).then(|| self.future.subscribe(cx.waker(), self.id));
+        if done {
+            self.leave();
+        }
         done
+    }
+
+    fn leave(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.future.unsubscribe(id);
+        }
     }
 }
 
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.future.unsubscribe(id);
-        }
+        self.leave();
     }
 }
 

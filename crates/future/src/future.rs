@@ -388,14 +388,12 @@ impl<T> Future<T> {
         let home = self.home();
         let mut panicked = None;
         for subscriber in subscribers {
-            match (subscriber, &home) {
+            let serve = AssertUnwindSafe(|| match (subscriber, &home) {
                 (Subscriber::Awaiter(waker), _) => waker.wake(),
                 (Subscriber::Callback(callback), Some(home)) => self.call_soon(home, callback),
-                (Subscriber::Callback(callback), None) => {
-                    let call = AssertUnwindSafe(|| callback(self));
-                    panicked = panicked.or(panic::catch_unwind(call).err());
-                }
-            }
+                (Subscriber::Callback(callback), None) => callback(self),
+            });
+            panicked = panicked.or(panic::catch_unwind(serve).err());
         }
         if let Some(payload) = panicked {
             panic::resume_unwind(payload);

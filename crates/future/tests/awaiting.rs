@@ -1,9 +1,14 @@
 //! Awaiting a loop's future.
+#![expect(unsafe_code, reason = "a waker whose clone does more than clone")]
 
 use std::cell::RefCell;
+use std::future::Future as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use asyncio_coro::{CancelScope, CancelledError};
 use asyncio_future::Future;
@@ -145,4 +150,53 @@ fn awaiting_what_somebody_took_panics_and_says_why() {
     future.take_result().unwrap();
     let payload = catch_unwind(AssertUnwindSafe(|| block_on(wait(&future)))).unwrap_err();
     assert!(payload.downcast::<String>().unwrap().contains("taken already"));
+}
+
+/// Panics when it is woken.
+struct Angry;
+
+impl Wake for Angry {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_the_other_awaiters_nothing() {
+    let future = Future::new();
+    let (mut first, mut second) = (pin!(future.wait_done()), pin!(future.wait_done()));
+    let angry = Waker::from(Arc::new(Angry));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Waker::from(Arc::new(Counting(count.clone())));
+    assert!(first.as_mut().poll(&mut Context::from_waker(&angry)).is_pending());
+    assert!(second.as_mut().poll(&mut Context::from_waker(&counting)).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| future.set_result(7))).is_err());
+    assert_eq!((count.load(Ordering::Relaxed), future.result()), (1, Ok(7)));
+}
+
+struct Counting(Arc<AtomicUsize>);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_future_completed_while_its_awaiters_waker_is_cloned_is_seen_at_once() {
+    use std::task::{RawWaker, RawWakerVTable};
+    thread_local! {
+        static FUTURE: Future<u8> = Future::new();
+    }
+    fn clone(_: *const ()) -> RawWaker {
+        let _ = FUTURE.with(|future| future.set_result(7));
+        RawWaker::new(std::ptr::null(), &TABLE)
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| {}, |_| {}, |_| {});
+    // SAFETY: the table's functions use no data.
+    let waker = unsafe { Waker::new(std::ptr::null(), &TABLE) };
+    let future = FUTURE.with(Future::clone);
+    let mut wait = pin!(future.wait_done());
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    assert_eq!(future.result(), Ok(7));
 }
