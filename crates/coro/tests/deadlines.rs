@@ -57,6 +57,16 @@ fn a_body_that_is_ready_at_once_touches_neither_clock_nor_timer() {
 }
 
 #[test]
+fn a_body_that_waits_has_the_clock_read_once_a_poll() {
+    let clock = TestClock::install();
+    let mut task = TestTask::new(deadline_scope(Deadline::After(SECOND), pending::<()>()));
+    for polls in 1..4 {
+        assert!(task.step().is_none());
+        assert_eq!((clock.readings.get(), clock.armed()), (polls, 1));
+    }
+}
+
+#[test]
 fn a_deadline_that_has_passed_already_ends_the_body_at_its_first_suspension() {
     let clock = TestClock::install();
     for when in [Deadline::After(Duration::ZERO), Deadline::At(clock.at(Duration::ZERO))] {

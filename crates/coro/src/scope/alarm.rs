@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::hooks::{self, Clock, TimerToken};
 
@@ -41,7 +41,25 @@ impl Alarm {
         }
         self.clear();
         let clock = this_clock();
-        if clock.now() >= when {
+        let now = clock.now();
+        self.arm(clock, now, when, waker)
+    }
+
+    /// Makes sure that `waker` is woken `delay` from now, which is [`Moment::Never`] if that is too far to say.
+    ///
+    /// Asks for the time once.
+    pub(crate) fn start(&mut self, delay: Duration, waker: &Waker) -> Moment {
+        let clock = this_clock();
+        let now = clock.now();
+        match now.checked_add(delay) {
+            None => Moment::Never,
+            Some(when) if self.arm(clock, now, when, waker) => Moment::Now,
+            Some(when) => Moment::At(when),
+        }
+    }
+
+    fn arm(&mut self, clock: Rc<dyn Clock>, now: Instant, when: Instant, waker: &Waker) -> bool {
+        if now >= when {
             return true;
         }
         let token = clock.arm(when, waker);
@@ -63,12 +81,19 @@ impl Drop for Alarm {
     }
 }
 
+/// When an alarm that was started rings.
+pub(crate) enum Moment {
+    Now,
+    At(Instant),
+    Never,
+}
+
 /// The thread's clock.
 ///
 /// # Panics
 ///
 /// When there is none.
-pub(crate) fn this_clock() -> Rc<dyn Clock> {
+fn this_clock() -> Rc<dyn Clock> {
     hooks::clock().expect(
         "a deadline needs a clock: run it in an event loop, or set one with `hooks::set_clock`",
     )

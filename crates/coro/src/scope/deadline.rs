@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::node::{Node, UNWOUND};
 use crate::request::may_drop;
-use crate::scope::alarm::{Alarm, this_clock};
+use crate::scope::alarm::{Alarm, Moment};
 use crate::task::drop_body;
 
 /// Runs `body` and cancels it at `when`; its cleanup runs before the error is returned.
@@ -114,14 +114,23 @@ impl<F: Future> Future for DeadlineScope<F> {
             return Poll::Ready(Ok(value));
         }
         let is_new = node.suspend(cx);
-        if let Deadline::After(delay) = *this.when {
-            *this.when =
-                this_clock().now().checked_add(delay).map_or(Deadline::Never, Deadline::At);
-        }
-        if let Deadline::At(when) = *this.when {
-            if this.alarm.set(when, cx.waker(), is_new) {
-                expire(node, this.when, this.alarm);
-            }
+        let has_come = match *this.when {
+            Deadline::Never => false,
+            Deadline::At(when) => this.alarm.set(when, cx.waker(), is_new),
+            Deadline::After(delay) => match this.alarm.start(delay, cx.waker()) {
+                Moment::Now => true,
+                Moment::At(when) => {
+                    *this.when = Deadline::At(when);
+                    false
+                }
+                Moment::Never => {
+                    *this.when = Deadline::Never;
+                    false
+                }
+            },
+        };
+        if has_come {
+            expire(node, this.when, this.alarm);
         }
         let Some(request) = node.requested() else { return Poll::Pending };
         node.unwind_for(request);
