@@ -166,13 +166,10 @@ mod tests {
 
     use super::*;
 
-    fn lookups(max_threads: usize) -> &'static Lookups {
-        Box::leak(Box::new(Lookups::new(max_threads)))
-    }
-
     #[test]
     fn lookups_beyond_the_bound_wait_for_their_turn() {
-        let lookups = lookups(1);
+        static LOOKUPS: Lookups = Lookups::new(1);
+        let lookups = &LOOKUPS;
         block_on(async {
             let (release, wait) = mpsc::channel::<()>();
             let mut first = pin!(lookups.run(move || wait.recv()));
@@ -188,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_lookup_that_was_dropped_waits_no_more_and_is_never_asked() {
-        let lookups = lookups(1);
+        static LOOKUPS: Lookups = Lookups::new(1);
+        let lookups = &LOOKUPS;
         block_on(async {
             let (release, wait) = mpsc::channel::<()>();
             let mut first = Box::pin(lookups.run(move || wait.recv()));
@@ -212,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_lookup_that_panics_is_an_error_and_costs_no_thread() {
-        let lookups = lookups(1);
+        static LOOKUPS: Lookups = Lookups::new(1);
+        let lookups = &LOOKUPS;
         let error = block_on(lookups.run::<(), _>(|| panic!("meant to"))).unwrap_err();
         assert_eq!(error.to_string(), "the lookup panicked");
         assert_eq!(block_on(lookups.run(|| 1)).unwrap(), 1);

@@ -53,7 +53,7 @@ impl Process {
             pid,
             #[cfg(target_os = "linux")]
             pidfd: match hold {
-                Hold::Best => pidfd_open(pid, PidfdFlags::empty()).ok().filter(can_wait_for),
+                Hold::Best => pidfd_open(pid, PidfdFlags::empty()).ok().filter(is_our_child),
                 #[cfg(test)]
                 Hold::Number => None,
             },
@@ -162,11 +162,12 @@ impl Process {
     }
 }
 
-/// Linux 5.3 has pidfds and cannot wait for them.
+/// Linux 5.3 has pidfds and cannot wait for them. And where SIGCHLD is ignored the kernel may have reaped the child
+/// before we came; then the number is nobody's, or a stranger's.
 #[cfg(target_os = "linux")]
-fn can_wait_for(pidfd: &OwnedFd) -> bool {
+fn is_our_child(pidfd: &OwnedFd) -> bool {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    !matches!(waitid(WaitId::PidFd(pidfd.as_fd()), look), Err(Errno::INVAL))
+    waitid(WaitId::PidFd(pidfd.as_fd()), look).is_ok()
 }
 
 fn returncode(status: &WaitIdStatus) -> i32 {

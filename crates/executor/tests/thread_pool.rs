@@ -251,3 +251,50 @@ fn jobs_from_four_threads_all_run_once() {
     pool.shutdown(true);
     assert_eq!(ran.load(Ordering::SeqCst), 4 * JOBS);
 }
+
+/// What was accepted runs, what was refused comes back, and nothing is both or neither.
+#[test]
+fn a_shutdown_in_the_middle_of_submissions_loses_no_job() {
+    for round in 0..50 {
+        let pool = ThreadPoolExecutor::new(1 + round % 3);
+        let (ran, accepted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (ran, accepted) = (Arc::new(ran), Arc::new(accepted));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    loop {
+                        let ran = Arc::clone(&ran);
+                        match pool.submit(move || ran.fetch_add(1, Ordering::SeqCst)) {
+                            Ok(_job) => accepted.fetch_add(1, Ordering::SeqCst),
+                            Err(_) => return,
+                        };
+                    }
+                });
+            }
+            while accepted.load(Ordering::SeqCst) < 10 {
+                thread::yield_now();
+            }
+            pool.shutdown(true);
+        });
+        assert_eq!(ran.load(Ordering::SeqCst), accepted.load(Ordering::SeqCst));
+        assert_eq!(pool.statistics().workers, 0);
+    }
+}
+
+#[test]
+fn a_job_may_submit_jobs_and_the_last_one_may_drop_the_pool() {
+    fn go_on(pool: Arc<ThreadPoolExecutor>, left: u32, end: mpsc::Sender<u32>) {
+        if left == 0 {
+            drop(pool);
+            return end.send(left).unwrap();
+        }
+        let again = Arc::clone(&pool);
+        let job = pool.submit(move || go_on(again, left - 1, end)).unwrap();
+        drop((job, pool));
+    }
+    for workers in [1, 3] {
+        let (end, ended) = mpsc::channel();
+        go_on(Arc::new(ThreadPoolExecutor::new(workers)), 1_000, end);
+        assert_eq!(ended.recv_timeout(NEVER.unwrap()), Ok(0));
+    }
+}
