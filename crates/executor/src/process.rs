@@ -97,17 +97,19 @@ impl Process {
         if self.returncode().is_some() {
             return true;
         }
-        let returncode = match self.waitid(WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+        let waited = self.waitid(WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let returncode = match &waited {
             Ok(None) => return false,
-            Ok(Some(status)) => returncode(&status),
-            Err(error) => {
-                let pid = self.pid();
-                log::warn!("child process {pid} was reaped elsewhere, taking 255 ({error})");
-                UNKNOWN
-            }
+            Ok(Some(status)) => returncode(status),
+            Err(_) => UNKNOWN,
         };
         self.returncode.set(returncode).expect("only set under the lock");
+        // A logger is foreign code, and may ask for this very child.
         drop(reaping);
+        if let Err(error) = waited {
+            let pid = self.pid();
+            log::warn!("child process {pid} was reaped elsewhere, taking 255 ({error})");
+        }
         self.exited.notify(usize::MAX);
         true
     }

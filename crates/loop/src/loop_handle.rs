@@ -129,7 +129,8 @@ impl LoopHandle {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    fn push(&self, entry: Entry) -> Result<(), Entry> {
+    /// Queues an entry, or gives it back: the loop is closed.
+    pub(crate) fn push(&self, entry: Entry) -> Result<(), Entry> {
         let foreign = running::with(|inner| match inner {
             Some(inner) if self.is_of(inner) && inner.state.get() != State::Closed => {
                 inner.ready.push(entry);

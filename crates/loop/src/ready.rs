@@ -8,7 +8,7 @@
 //!   `Clone` nor `Copy`; [`Entry::run`] and [`Entry::discard`] consume it; a forgotten entry leaks, which is allowed.
 //! - I2. Both functions are called on the loop's own thread only, outside any borrow of the loop; for what is in a ready
 //!   queue, while that loop is entered (see `running.rs`). Other threads only carry entries. Those whose content is
-//!   `Send` may be discarded anywhere (a refused `call_soon_threadsafe`).
+//!   `Send` may be discarded anywhere (a refused `call_soon_threadsafe`, a late wake of a main future).
 #![expect(unsafe_code, reason = "entries are type-erased, so that a wake allocates nothing")]
 
 use std::cell::RefCell;

@@ -284,6 +284,7 @@ struct Main {
     woken: AtomicBool,
     handle: LoopHandle,
 }
+
 impl Main {
     fn entry(self: Arc<Self>) -> Entry {
         let ptr = NonNull::new(Arc::into_raw(self).cast_mut().cast()).expect("an Arc is not null");
@@ -294,15 +295,15 @@ impl Main {
 
 impl Wake for Main {
     fn wake(self: Arc<Self>) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            let handle = self.handle.clone();
-            handle.schedule(self.entry());
-        }
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, Ordering::AcqRel) {
-            self.handle.schedule(self.clone().entry());
+            if let Err(refused) = self.handle.push(self.clone().entry()) {
+                // By I1 a count of ourselves, and we are `Send`: forgotten, it would keep the loop's wake descriptor open.
+                refused.discard();
+            }
         }
     }
 }
