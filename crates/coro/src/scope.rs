@@ -13,7 +13,7 @@ mod with;
 
 pub use cancel_scope::{CancelScope, RunScope};
 pub use catch_cancel::{CatchCancel, catch_cancel};
-pub use context_manager::{AsyncContextManager, Exit, async_with};
+pub use context_manager::{AsyncContextManager, ExitReason, async_with};
 pub use deadline::{Deadline, DeadlineElapsed, DeadlineScope, deadline_scope};
 pub use finally::{Cleanup, Finally, Newer, finally_with, try_finally};
 pub use leaf::{Join, LeafScope};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use asyncio_coro::hooks::SkipReason;
 use asyncio_coro::scope::{Cleanup, Newer, finally_with};
 use asyncio_coro::task::TaskEnd;
-use asyncio_coro::{AsyncContextManager, Exit, async_with, catch_cancel, with, yield_now};
+use asyncio_coro::{AsyncContextManager, ExitReason, async_with, catch_cancel, with, yield_now};
 
 use driver::{Log, Reports, TestTask, yield_times};
 
@@ -206,12 +206,12 @@ impl AsyncContextManager for Manager {
         self.log.clone()
     }
 
-    async fn aexit(self, entered: Log, how: Exit) {
+    async fn aexit(self, entered: Log, how: ExitReason) {
         yield_now().await;
         entered.push(match how {
-            Exit::Returned => "returned",
-            Exit::Cancelled => "cancelled",
-            Exit::Panicked => "panicked",
+            ExitReason::Returned => "returned",
+            ExitReason::Cancelled => "cancelled",
+            ExitReason::Panicked => "panicked",
             _ => "?",
         });
     }

@@ -8,7 +8,7 @@ use crate::scope::with::with_at;
 /// Something that is entered before a body and left after it, both of which may wait: asyncio's `__aenter__`, `__aexit__`.
 ///
 /// ```
-/// use asyncio_coro::{AsyncContextManager, Exit, async_with};
+/// use asyncio_coro::{AsyncContextManager, ExitReason, async_with};
 /// use std::cell::RefCell;
 ///
 /// struct Logged<'a>(&'a RefCell<Vec<String>>);
@@ -19,7 +19,7 @@ use crate::scope::with::with_at;
 ///         self.0.borrow_mut().push("enter".into());
 ///         7
 ///     }
-///     async fn aexit(self, entered: u32, how: Exit) {
+///     async fn aexit(self, entered: u32, how: ExitReason) {
 ///         self.0.borrow_mut().push(format!("exit with {entered}: {how:?}"));
 ///     }
 /// }
@@ -41,13 +41,13 @@ pub trait AsyncContextManager: Sized {
 
     /// Cleans up, however the body ended; a cleanup in the sense of [`try_finally`](crate::try_finally).
     #[doc(alias = "__aexit__")]
-    fn aexit(self, entered: Self::Entered, how: Exit) -> impl Future<Output = ()>;
+    fn aexit(self, entered: Self::Entered, how: ExitReason) -> impl Future<Output = ()>;
 }
 
 /// How a body ended, for a cleanup that wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Exit {
+pub enum ExitReason {
     /// It returned; an `Err` is a value too.
     Returned,
     /// It was cancelled.

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::pin::pin;
 
 use crate::node::{HAS_CLEANUP, Node};
-use crate::scope::Exit;
+use crate::scope::ExitReason;
 use crate::scope::finally::{End, Once, poll_body, poll_cleanup};
 
 /// Lends `resource` to `body`, then gives it to `cleanup`, however the body ends: with a value, by a panic, or because it is
@@ -49,7 +49,7 @@ pub(crate) async fn with_at<R, T>(
     site: &'static Location<'static>,
     mut resource: R,
     body: impl AsyncFnOnce(&mut R) -> T,
-    cleanup: impl AsyncFnOnce(R, Exit),
+    cleanup: impl AsyncFnOnce(R, ExitReason),
 ) -> T {
     let node = pin!(Node::new(HAS_CLEANUP, site));
     let node = node.into_ref();
@@ -58,9 +58,9 @@ pub(crate) async fn with_at<R, T>(
         poll_fn(|cx| poll_body(node, body.as_mut(), cx)).await
     };
     let how = match &end {
-        End::Value(_) => Exit::Returned,
-        End::Unwound => Exit::Cancelled,
-        End::Panicked(_) => Exit::Panicked,
+        End::Value(_) => ExitReason::Returned,
+        End::Unwound => ExitReason::Cancelled,
+        End::Panicked(_) => ExitReason::Panicked,
     };
     let mut cleanup = pin!(Some(Once::new(move || cleanup(resource, how))));
     let mut end = Some(end);
