@@ -21,7 +21,7 @@ use crate::timers::{Action, TimerKey};
 /// [`EventLoop::add_close_hook`](crate::EventLoop::add_close_hook).
 ///
 /// At the end of [`run`](crate::run()) each hook gets an async phase, from the top tier down, each with a grace
-/// period. Closing the loop then drops what is left.
+/// period; one that is added meanwhile gets its turn too. Closing the loop then drops what is left.
 pub trait CloseHook {
     /// The tier it belongs to. Higher ones shut down first.
     fn tier(&self) -> u8;

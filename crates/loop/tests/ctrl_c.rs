@@ -21,6 +21,8 @@ fn main() -> ExitCode {
     match env::var("CTRL_C_SCENARIO") {
         Ok(name) => {
             let (_, child, _) = SCENARIOS.iter().find(|(known, ..)| *known == name).unwrap();
+            // A shell ignores SIGINT in what it starts in the background, and we may have inherited that.
+            handle_sigint(libc::SIG_DFL);
             child()
         }
         Err(_) => {
@@ -230,7 +232,7 @@ const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
         // Behaviour: RUN-16.
         "a_program_that_ignores_sigint_goes_on_doing_so",
         || {
-            ignore_sigint();
+            handle_sigint(libc::SIG_IGN);
             let result = run(async {
                 raise();
                 for _ in 0..10 {
@@ -379,10 +381,12 @@ fn raise() {
     rustix::process::kill_process(own, rustix::process::Signal::INT).unwrap();
 }
 
+/// Takes `SIG_DFL` or `SIG_IGN`.
 #[expect(unsafe_code, reason = "there is no safe way to ignore a signal")]
-fn ignore_sigint() {
-    // SAFETY: SIG_IGN is no handler that could do anything wrong.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+fn handle_sigint(how: libc::sighandler_t) {
+    assert!(how == libc::SIG_DFL || how == libc::SIG_IGN);
+    // SAFETY: neither is a handler that could do anything wrong.
+    unsafe { libc::signal(libc::SIGINT, how) };
 }
 
 /// A hook whose phase never ends, with an hour of grace.
