@@ -121,12 +121,6 @@ impl Node {
         begin_unwinding(self.base());
     }
 
-    /// The body ended by itself after all, or panicked: what it had begun to unwind for is not ours.
-    pub(crate) fn stop_unwinding(&self) {
-        self.base().clear(UNWINDING | ABOVE);
-        self.recount();
-    }
-
     /// The body is gone, the cleanup begins: no request made so far reaches it.
     pub(crate) fn begin_cleanup(&self) {
         self.base().orphan_children();

@@ -359,6 +359,33 @@ fn a_destructor_may_poll_cancel_and_clean_up_in_the_middle_of_an_unwinding() {
 }
 
 #[test]
+fn a_destructor_that_cancels_its_task_while_a_scope_unwinds_for_itself_makes_the_outer_request_win()
+{
+    async fn body() {
+        let _guard = OnDrop(|| assert!(current_task().unwrap().cancel()));
+        pending::<()>().await;
+    }
+    let handle = CancelScope::new();
+    let stop = handle.clone();
+    let mut task = TestTask::new(async move {
+        let _ = handle.run(body()).await;
+    });
+    assert!(task.run().is_none());
+    stop.cancel();
+    assert!(is_cancelled(task.run()));
+    assert!(!stop.cancelled_caught());
+
+    let clock = TestClock::install();
+    let second = Duration::from_secs(1);
+    let mut task = TestTask::new(async move {
+        let _ = deadline_scope(Deadline::After(second), body()).await;
+    });
+    assert!(task.run().is_none());
+    clock.advance(second);
+    assert!(is_cancelled(task.run()));
+}
+
+#[test]
 fn a_destructor_may_poll_and_drop_the_scope_beside_it() {
     let _reports = Reports::collect();
     type Shared = Rc<RefCell<Option<LocalBoxFuture<'static, ()>>>>;

@@ -29,6 +29,7 @@ struct GroupState {
     polls: Cell<u32>,
     newer: Cell<u32>,
     is_cut: Cell<bool>,
+    ends_when_told: Cell<bool>,
     saves: Cell<Option<u32>>,
     waker: Cell<Option<Waker>>,
 }
@@ -51,6 +52,7 @@ impl Cleanup<u32> for Group {
 
     fn on_newer_request(self: Pin<&mut Self>) -> Newer {
         self.0.newer.set(self.0.newer.get() + 1);
+        self.0.is_over.set(self.0.ends_when_told.get());
         if self.0.is_cut.get() { Newer::Cut } else { Newer::Keep }
     }
 
@@ -77,6 +79,18 @@ fn a_cleanup_that_keeps_is_told_of_each_newer_request_once_and_goes_on() {
     assert_eq!(group.0.newer.get(), 2);
     group.finish();
     assert!(is_cancelled(task.run()));
+}
+
+#[test]
+fn a_cleanup_that_is_over_once_it_is_told_needs_no_further_wake() {
+    let group = Group::default();
+    group.0.ends_when_told.set(true);
+    let mut task = TestTask::new(finally_with(pending(), group.clone()));
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(is_cancelled(task.step()), "in one step");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 
 use crate::CancelledError;
 use crate::node::{HasSlot, Held, Node, SHIELD, Slot, UNWOUND};
-use crate::request::{Wakers, may_drop};
+use crate::request::may_drop;
 use crate::scope::alarm::Alarm;
 use crate::task::drop_body;
 
@@ -156,17 +156,14 @@ impl CancelScope {
         self.look_again();
     }
 
-    /// Lets the running body's scopes see what has changed.
+    /// Lets the running scope see what has changed; if it is to unwind now, it wakes the scopes inside.
     fn look_again(&self) {
-        let wakers = self.shared.slot.with(|node| {
+        let waker = self.shared.slot.with(|node| {
             self.shared.shield(node);
-            let mut wakers = Wakers::default();
-            wakers.extend(node.take_waker());
-            wakers.extend_from(node.base());
-            wakers
+            node.take_waker()
         });
-        if let Some(wakers) = wakers {
-            wakers.wake();
+        if let Some(waker) = waker.flatten() {
+            waker.wake();
         }
     }
 }

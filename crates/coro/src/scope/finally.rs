@@ -176,9 +176,6 @@ pub(crate) fn poll_body<F: Future>(
         Err(payload) => End::Panicked(payload),
     };
     let dropped = drop_body(body);
-    if !matches!(end, End::Unwound) {
-        node.stop_unwinding();
-    }
     node.begin_cleanup();
     Poll::Ready(match dropped {
         Some(payload) => end.panicked_in_drop(payload),
