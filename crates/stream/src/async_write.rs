@@ -10,9 +10,9 @@ use crate::writer::StreamWriter;
 
 /// Waits above the high-water mark, so that a loop of writes needs no `drain`.
 ///
-/// `poll_flush` waits until the kernel took everything. `poll_close` is
-/// [`write_eof`](StreamWriter::write_eof) and a flush: the peer may still answer, the connection
-/// itself ends by [`close`](StreamWriter::close) or by dropping the writer.
+/// `poll_flush` waits until the kernel took everything, and is an error when it never will.
+/// `poll_close` is [`write_eof`](StreamWriter::write_eof) and a flush: the peer may still answer,
+/// the connection itself ends by [`close`](StreamWriter::close) or by dropping the writer.
 impl AsyncWrite for StreamWriter {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -43,10 +43,10 @@ impl AsyncWrite for StreamWriter {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.transport.poll_flushed(cx));
+        let flushed = ready!(self.transport.poll_flushed(cx));
         Poll::Ready(match self.state.outgoing.error() {
             Some(error) => Err(error.to_io()),
-            None => Ok(()),
+            None => flushed,
         })
     }
 
@@ -61,10 +61,14 @@ impl AsyncWrite for StreamWriter {
 
 impl StreamWriter {
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.transport.is_closing() || self.state.outgoing.is_ended() {
+        let outgoing = &self.state.outgoing;
+        if let Some(error) = outgoing.error() {
+            return Poll::Ready(Err(error.to_io()));
+        }
+        if self.transport.is_closing() || outgoing.is_ended() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        self.state.outgoing.poll_ready(cx)
+        outgoing.poll_ready(cx)
     }
 }
 

@@ -137,3 +137,50 @@ fn poll_close_half_closes_and_the_answer_still_comes() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_flush_says_so_when_the_connection_broke_before_everything_went_out() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connect = async || {
+            let (_reader, writer) = open_connection("127.0.0.1", port).await.unwrap();
+            (writer, listener.accept().unwrap().0)
+        };
+
+        // The peer resets while a flush waits.
+        let (mut writer, peer) = connect().await;
+        writer.write(&vec![7; 20_000_000]);
+        let mut flushing = Box::pin(writer.flush());
+        assert!(poll_once(&mut flushing).await.is_none());
+        drop(peer); // with bytes that it did not read: a reset
+        let error = flushing.await.unwrap_err();
+        assert!(is_broken(&error), "{error}");
+        let error = writer.write_all(b"x").await.unwrap_err();
+        assert!(is_broken(&error), "{error}");
+
+        // The write itself finds the connection broken.
+        let (mut writer, peer) = connect().await;
+        writer.write(b"unread");
+        peer.set_nonblocking(true).unwrap();
+        while peer.peek(&mut [0]).is_err() {
+            yield_now().await;
+        }
+        drop(peer);
+        writer.write(b"lost");
+        writer.write(b"lost");
+        let error = writer.flush().await.unwrap_err();
+        assert!(is_broken(&error), "{error}");
+
+        // Ours dropped it.
+        let (mut writer, _peer) = connect().await;
+        writer.write(&vec![7; 20_000_000]);
+        writer.abort();
+        assert!(is_broken(&writer.flush().await.unwrap_err()));
+    })
+    .unwrap();
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}

@@ -13,13 +13,13 @@ impl SelectorTransport {
         if !self.may_read(endpoint) {
             return; // `reading.ready` stays set for `resume_reading`
         }
-        let Some(own_buffer) = self.protocols_buffer() else { return };
+        let Some(own_buffer) = self.protocols_buffer(endpoint) else { return };
         let (result, room) = match own_buffer {
             Some(mut buffer) => {
                 let room = buffer.len();
                 let result = endpoint.recv(&mut buffer);
                 if let Ok(Received::Bytes(n)) = result {
-                    self.note_readiness(n, room);
+                    self.note_readiness(endpoint, n, room);
                     self.call("buffer_updated", |protocol| protocol.buffer_updated(buffer, n));
                 } else {
                     self.reading.spare.set(Some(buffer));
@@ -31,7 +31,7 @@ impl SelectorTransport {
                 let room = buffer.len();
                 let result = endpoint.recv(&mut buffer);
                 if let Ok(Received::Bytes(n)) = result {
-                    self.note_readiness(n, room);
+                    self.note_readiness(endpoint, n, room);
                     self.call("data_received", |protocol| protocol.data_received(&buffer[..n]));
                 }
                 (result, room)
@@ -84,11 +84,13 @@ impl SelectorTransport {
         self.is_reading() && !self.reading.eof.get() && endpoint.can_read()
     }
 
-    /// The outer `None`: the protocol panicked or gave an empty buffer, and the connection is over.
-    fn protocols_buffer(&self) -> Option<Option<Vec<u8>>> {
+    /// The outer `None`: nothing is read now. The protocol panicked or gave an empty buffer, and
+    /// the connection is over; or it paused, closed or handed over its transport when asked.
+    fn protocols_buffer(&self, endpoint: &Endpoint) -> Option<Option<Vec<u8>>> {
         if let Some(spare) = self.reading.spare.take() {
             return Some(Some(spare));
         }
+        self.reading.handed_over.set(false);
         let buffer = self.call("get_buffer", |protocol| protocol.get_buffer())?;
         if buffer.as_ref().is_some_and(Vec::is_empty) {
             let error = io::Error::other("protocol.get_buffer() returned an empty buffer");
@@ -96,14 +98,26 @@ impl SelectorTransport {
             self.force_close(Some(error));
             return None;
         }
+        if self.reading.handed_over.get() && buffer.is_some() {
+            // The new protocol would not know what to do with the old one's buffer.
+            self.queue_read(endpoint);
+            return None;
+        }
+        if !self.may_read(endpoint) {
+            self.reading.spare.set(buffer); // for after `resume_reading`
+            return None;
+        }
         Some(buffer)
     }
 
     /// After a read that filled less than its buffer nothing is left, and an event will tell of
     /// more: unless the peer's end was already told of (that event is gone), or the selector
-    /// does not tell of it at all. Then only a read that finds nothing says so.
-    fn note_readiness(&self, received: usize, room: usize) {
+    /// does not tell of it at all. Then only a read that finds nothing says so. Nor does a short
+    /// read mean anything where reads come by the line or by the message: terminals, and sockets
+    /// that are used as a pipe.
+    fn note_readiness(&self, endpoint: &Endpoint, received: usize, room: usize) {
         let more = received == room
+            || endpoint.is_pipe()
             || self.registration.borrow().as_ref().is_some_and(|registration| {
                 let ended = registration.ready().intersects(Ready::HUP | Ready::ERROR);
                 ended || !registration.reports_hang_up()

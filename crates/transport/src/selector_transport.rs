@@ -65,6 +65,8 @@ pub(crate) struct ReadState {
     pub(crate) ready: Cell<bool>,
     /// A turn in the next tick was asked for.
     pub(crate) queued: Cell<bool>,
+    /// The protocol was replaced since it was asked for a buffer.
+    pub(crate) handed_over: Cell<bool>,
     /// A buffer of the protocol's into which nothing was read.
     pub(crate) spare: Cell<Option<Vec<u8>>>,
 }
@@ -75,6 +77,8 @@ pub(crate) struct WriteState {
     pub(crate) buffer: RefCell<WriteBuffer>,
     pub(crate) flow: FlowControl,
     pub(crate) eof: Cell<bool>,
+    /// Something that was written will never go out.
+    pub(crate) cut: Cell<bool>,
     /// Writes dropped because the connection was lost.
     pub(crate) dropped: Cell<u32>,
     pub(crate) flush_waiters: RefCell<Vec<Waker>>,
@@ -152,7 +156,8 @@ impl SelectorTransport {
             return;
         }
         self.closing.set(true);
-        self.writing.buffer.borrow_mut().clear();
+        self.discard_buffer();
+        self.writing.cut.set(self.writing.cut.get() || error.is_some());
         self.lose(error);
     }
 
@@ -167,7 +172,6 @@ impl SelectorTransport {
         if self.lost.replace(true) {
             return;
         }
-        self.wake_flush_waiters();
         if let Some(this) = self.this.upgrade() {
             let event_loop = self.event_loop.clone();
             event_loop.call_soon(move || this.end(error));
@@ -177,7 +181,6 @@ impl SelectorTransport {
     /// Edge 3 and 4 in one: the buffer of a closing transport is empty.
     pub(crate) fn lose_now(&self) {
         if !self.lost.replace(true) {
-            self.wake_flush_waiters();
             self.end(None);
         }
     }
@@ -202,7 +205,7 @@ impl SelectorTransport {
         drop(registration);
         let endpoint = self.endpoint.borrow_mut().take();
         drop(endpoint);
-        self.writing.buffer.borrow_mut().clear();
+        self.discard_buffer();
         let protocol = self.protocol.borrow_mut().take();
         let attachment = self.attachment.borrow_mut().take();
         let dropped = catch_unwind(AssertUnwindSafe(move || {
@@ -244,6 +247,7 @@ impl SelectorTransport {
         }
         let previous = self.protocol.replace(Some(protocol));
         let spare = self.reading.spare.take();
+        self.reading.handed_over.set(true);
         drop((previous, spare));
     }
 

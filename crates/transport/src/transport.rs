@@ -211,9 +211,13 @@ impl Transport {
         Ok(())
     }
 
-    /// Ready when nothing is buffered any more, or when nothing more will go out because the
-    /// connection ended. Several tasks may wait.
-    pub fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when nothing is buffered any more. Several tasks may wait.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` when something that was written will never go out; that is ready only after
+    /// `connection_lost`, which is told the cause.
+    pub fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner.poll_flushed(cx)
     }
 

@@ -20,29 +20,27 @@ impl SelectorTransport {
             return self.count_dropped_write();
         };
         assert!(endpoint.can_write(), "write() on a transport that only reads");
-        if let [data] = pieces {
-            self.write_one(&endpoint, data);
-        } else {
-            let was_empty = self.writing.buffer.borrow().is_empty();
-            for piece in pieces {
-                self.writing.buffer.borrow_mut().push(piece);
-            }
-            if was_empty && self.send_buffered(&endpoint).is_err() {
-                return;
-            }
-        }
-        self.maybe_pause();
-    }
-
-    fn write_one(&self, endpoint: &Endpoint, data: &[u8]) {
-        let mut rest = data;
-        if self.writing.buffer.borrow().is_empty() {
-            match endpoint.send(data) {
-                Ok(sent) => rest = &data[sent..],
+        let was_empty = self.writing.buffer.borrow().is_empty();
+        // What fits in one system call is not copied first.
+        let direct = was_empty && pieces.len() <= SLICES;
+        let mut sent = 0;
+        if direct {
+            match send_pieces(&endpoint, pieces) {
+                Ok(count) => sent = count,
                 Err(error) => return self.fatal_error(error),
             }
         }
-        self.writing.buffer.borrow_mut().push(rest);
+        for piece in pieces {
+            let gone = sent.min(piece.len());
+            sent -= gone;
+            if gone < piece.len() {
+                self.writing.buffer.borrow_mut().push(&piece[gone..]);
+            }
+        }
+        if was_empty && !direct && self.send_buffered(&endpoint).is_err() {
+            return;
+        }
+        self.maybe_pause();
     }
 
     /// Sends from the buffer, once. `Err`: the connection is over.
@@ -147,6 +145,7 @@ impl SelectorTransport {
     }
 
     fn count_dropped_write(&self) {
+        self.writing.cut.set(true);
         let dropped = self.writing.dropped.get().saturating_add(1);
         self.writing.dropped.set(dropped);
         if dropped >= LOG_THRESHOLD_FOR_CONNLOST_WRITES {
@@ -154,9 +153,20 @@ impl SelectorTransport {
         }
     }
 
-    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.lost.get() || self.writing.buffer.borrow().is_empty() {
-            return Poll::Ready(());
+    pub(crate) fn discard_buffer(&self) {
+        let mut buffer = self.writing.buffer.borrow_mut();
+        self.writing.cut.set(self.writing.cut.get() || !buffer.is_empty());
+        buffer.clear();
+    }
+
+    pub(crate) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.writing.cut.get() {
+            // Not before `connection_lost` had its say, for it knows why.
+            if self.endpoint().is_none() {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+        } else if self.writing.buffer.borrow().is_empty() {
+            return Poll::Ready(Ok(()));
         }
         // Taken out, because `clone` and `will_wake` are the waker's own code.
         let mut waiters = mem::take(&mut *self.writing.flush_waiters.borrow_mut());
@@ -173,6 +183,17 @@ impl SelectorTransport {
             waiter.wake();
         }
     }
+}
+
+fn send_pieces(endpoint: &Endpoint, pieces: &[&[u8]]) -> io::Result<usize> {
+    if let [only] = pieces {
+        return endpoint.send(only);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    for (slice, piece) in slices.iter_mut().zip(pieces) {
+        *slice = IoSlice::new(piece);
+    }
+    endpoint.send_vectored(&slices[..pieces.len()])
 }
 
 /// Slices in one `writev`: 1 KiB of stack, at least 256 KiB of data when writes are small.

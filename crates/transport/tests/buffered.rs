@@ -132,3 +132,86 @@ fn set_protocol_switches_between_slices_and_buffers() {
         assert_eq!(slices.count(|call| *call == Call::Made), 1);
     });
 }
+
+/// Does one thing inside its first `get_buffer`.
+struct Meddler {
+    inner: Rc<OwnBuffer>,
+    transport: RefCell<Option<Transport>>,
+    inside: Cell<Option<Box<dyn FnOnce(&Transport)>>>,
+}
+
+impl ProtocolCalls for Meddler {
+    fn connection_made(&self, transport: &Transport) {
+        self.transport.replace(Some(transport.clone()));
+    }
+
+    fn data_received(&self, _data: &[u8]) {
+        unreachable!("it gives buffers");
+    }
+
+    fn get_buffer(&self) -> Option<Vec<u8>> {
+        if let Some(inside) = self.inside.take() {
+            inside(self.transport.borrow().as_ref().unwrap());
+        }
+        self.inner.get_buffer()
+    }
+
+    fn buffer_updated(&self, buffer: Vec<u8>, nbytes: usize) {
+        self.inner.buffer_updated(buffer, nbytes);
+    }
+
+    fn eof_received(&self) -> bool {
+        false
+    }
+
+    fn connection_lost(&self, error: Option<io::Error>) {
+        self.transport.take();
+        self.inner.connection_lost(error);
+    }
+
+    fn pause_writing(&self) {}
+
+    fn resume_writing(&self) {}
+}
+
+fn meddle(inside: impl FnOnce(&Transport) + 'static) -> Rc<Meddler> {
+    Rc::new(Meddler {
+        inner: OwnBuffer::new(64),
+        transport: RefCell::new(None),
+        inside: Cell::new(Some(Box::new(inside))),
+    })
+}
+
+#[test]
+fn what_get_buffer_does_to_its_transport_holds_for_the_read_it_was_asked_for() {
+    on_each_selector(|event_loop| {
+        let start = |protocol: &Rc<Meddler>| {
+            let (ours, mut peer) = UnixStream::pair().unwrap();
+            peer.write_all(b"data").unwrap();
+            Transport::socket(ours.into()).unwrap().start(event_loop, protocol.clone());
+            ticks(event_loop, 5);
+            peer
+        };
+        for end in [Transport::close, Transport::abort] {
+            let protocol = meddle(end);
+            let _peer = start(&protocol);
+            assert_eq!(protocol.inner.lost.get(), Some(None));
+            assert!(protocol.inner.received.borrow().is_empty(), "nothing arrives after the end");
+        }
+
+        let protocol = meddle(Transport::pause_reading);
+        let _peer = start(&protocol);
+        assert!(protocol.inner.received.borrow().is_empty(), "nothing arrives while paused");
+        let transport = protocol.transport.borrow().clone().unwrap();
+        transport.resume_reading();
+        ticks(event_loop, 3);
+        assert_eq!(*protocol.inner.received.borrow(), b"data");
+
+        let slices = Recorder::new();
+        let successor = slices.clone();
+        let protocol = meddle(move |transport| transport.set_protocol(successor));
+        let _peer = start(&protocol);
+        assert!(protocol.inner.received.borrow().is_empty());
+        assert_eq!(slices.received(), b"data", "the other protocol gets the bytes");
+    });
+}

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use asyncio_loop::EventLoop;
 use asyncio_transport::Transport;
 use harness::{Call, ClosedAtLast, Recorder, on_each_selector, pattern, ticks, until};
+use socket2::{Domain, Socket, Type};
 
 fn pipe() -> (File, File) {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
@@ -32,6 +33,23 @@ fn a_read_pipe_delivers_everything_then_eof_then_closes_whatever_eof_received_sa
         let calls = protocol.calls();
         assert_eq!(calls[calls.len() - 2..], [Call::Eof, Call::Lost(None)]);
         assert!(!transport.can_write_eof());
+    });
+}
+
+/// A terminal gives one line a read, a socket of messages one message: a short read does not mean
+/// that nothing is left.
+#[test]
+fn a_read_pipe_whose_file_gives_little_at_a_time_is_read_until_nothing_is_left() {
+    on_each_selector(|event_loop| {
+        let (ours, peer) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+        let protocol = Recorder::new();
+        let builder = Transport::read_pipe(ours.into()).unwrap();
+        builder.start(event_loop, protocol.clone());
+        ticks(event_loop, 3);
+        for message in [b"one, ", b"two, ", b"three"] {
+            assert_eq!(peer.send(message).unwrap(), 5);
+        }
+        until(event_loop, || protocol.received() == b"one, two, three");
     });
 }
 

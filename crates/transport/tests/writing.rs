@@ -3,7 +3,7 @@
 mod harness;
 
 use std::cell::Cell;
-use std::io::Read;
+use std::io::{self, Read};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -160,7 +160,7 @@ fn a_write_inside_pause_writing_inside_a_write_is_in_order() {
             _ => {}
         });
         let (transport, mut peer) = started(event_loop, &protocol);
-        std::io::Write::write_all(&mut peer, b"go").unwrap();
+        io::Write::write_all(&mut peer, b"go").unwrap();
         until(event_loop, || protocol.count(|call| *call == Call::Pause) == 1);
         let mut received = Vec::new();
         while transport.get_write_buffer_size() > 0 {
@@ -182,14 +182,16 @@ fn writelines_sends_all_pieces_in_order_and_pauses_once() {
         transport.writelines(["a", "", "bc"]);
         assert_eq!(read_available(&peer), b"abc");
         let sent = pattern(2_000_000);
-        transport.writelines(sent.chunks(1_000));
-        assert_eq!(protocol.count(|call| *call == Call::Pause), 1);
-        let mut received = Vec::new();
-        while received.len() < sent.len() {
-            received.extend(read_available(&peer));
-            ticks(event_loop, 1);
+        for (round, size) in [1_000, 40_007, 1_999_999].into_iter().enumerate() {
+            transport.writelines(sent.chunks(size));
+            assert_eq!(protocol.count(|call| *call == Call::Pause), round + 1);
+            let mut received = Vec::new();
+            while received.len() < sent.len() {
+                received.extend(read_available(&peer));
+                ticks(event_loop, 1);
+            }
+            assert!(received == sent);
         }
-        assert!(received == sent);
     });
 }
 
@@ -215,7 +217,7 @@ fn write_eof_half_closes_once_what_is_buffered_went_out() {
             }
         }
         assert!(received == sent);
-        std::io::Write::write_all(&mut peer, b"still heard").unwrap();
+        io::Write::write_all(&mut peer, b"still heard").unwrap();
         until(event_loop, || protocol.received() == b"still heard");
         assert!(!transport.is_closing());
     });
@@ -304,27 +306,46 @@ fn writes_after_the_loss_are_dropped() {
         transport.write(b"still dropped");
         ticks(event_loop, 2);
         let lost = protocol.calls().last().cloned();
-        assert_eq!(lost, Some(Call::Lost(Some(std::io::ErrorKind::BrokenPipe))));
+        assert_eq!(lost, Some(Call::Lost(Some(io::ErrorKind::BrokenPipe))));
     });
 }
 
 #[test]
-fn poll_flushed_is_ready_once_the_buffer_is_empty_or_the_connection_is_over() {
+fn poll_flushed_is_ready_once_the_buffer_is_empty_or_never_will_be() {
     on_each_selector(|event_loop| {
         let protocol = Recorder::new();
         let (transport, peer) = started(event_loop, &protocol);
         let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(transport.poll_flushed(&mut cx), Poll::Ready(()));
+        let mut flushed = || transport.poll_flushed(&mut cx).map_err(|error| error.kind());
+        assert_eq!(flushed(), Poll::Ready(Ok(())));
         transport.write(&pattern(1_000_000));
-        assert_eq!(transport.poll_flushed(&mut cx), Poll::Pending);
+        assert_eq!(flushed(), Poll::Pending);
         while transport.get_write_buffer_size() > 0 {
             read_available(&peer);
             ticks(event_loop, 1);
         }
-        assert_eq!(transport.poll_flushed(&mut cx), Poll::Ready(()));
+        assert_eq!(flushed(), Poll::Ready(Ok(())));
         transport.write(&pattern(3_000_000));
-        assert_eq!(transport.poll_flushed(&mut cx), Poll::Pending);
+        assert_eq!(flushed(), Poll::Pending);
         transport.abort();
-        assert_eq!(transport.poll_flushed(&mut cx), Poll::Ready(()));
+        assert_eq!(flushed(), Poll::Pending, "connection_lost comes first");
+        ticks(event_loop, 1);
+        assert!(protocol.is_lost());
+        assert_eq!(flushed(), Poll::Ready(Err(io::ErrorKind::BrokenPipe)));
+    });
+}
+
+#[test]
+fn a_close_with_nothing_left_to_flush_is_no_error_for_who_flushes() {
+    on_each_selector(|event_loop| {
+        let (transport, _peer) = started(event_loop, &Recorder::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        transport.write(b"all of it");
+        transport.close();
+        assert!(matches!(transport.poll_flushed(&mut cx), Poll::Ready(Ok(()))));
+        ticks(event_loop, 1);
+        assert!(matches!(transport.poll_flushed(&mut cx), Poll::Ready(Ok(()))));
+        transport.write(b"too late");
+        assert!(matches!(transport.poll_flushed(&mut cx), Poll::Ready(Err(_))));
     });
 }
