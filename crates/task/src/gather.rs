@@ -23,8 +23,9 @@ use crate::task::Handle;
 /// When one of them panics or is cancelled, the error is given at once. The others go on; if one of them panics after
 /// that, it is reported to the loop's exception handler, as for any task that nobody awaits. No futures: `Ok(vec![])`.
 ///
-/// When the awaiting task is cancelled, all of them are, and have ended when it goes on unwinding. Dropping a `Gather`
-/// detaches its tasks.
+/// When the awaiting task is cancelled, all of them are, and have ended when it goes on unwinding. If one of them panics
+/// first, that is given instead; but if all give values after all, the awaiting task is cancelled nevertheless, and the
+/// values are dropped, as in asyncio. Dropping a `Gather` detaches its tasks.
 ///
 /// # Errors
 ///
@@ -36,7 +37,8 @@ use crate::task::Handle;
 ///
 /// # Cancel safety
 ///
-/// Cancelling cancels the tasks, with their cleanup. If all return values after all, these are delivered.
+/// Cancelling cancels the tasks, with their cleanup. Values of those that have ended are dropped with it; `create_task`
+/// and [`wait`](crate::wait()) keep them.
 ///
 /// # Examples
 ///
@@ -182,6 +184,7 @@ trait Kind {
     type Value;
     type Error;
     fn split(result: Result<Self::Output, JoinError>) -> Result<Self::Value, Self::Error>;
+    fn from_join_error(error: JoinError) -> Self::Error;
     fn join_error(error: &Self::Error) -> Option<&JoinError>;
     fn into_join_error(error: Self::Error) -> Option<JoinError>;
 }
@@ -195,6 +198,10 @@ impl<T> Kind for Plain<T> {
 
     fn split(result: Result<T, JoinError>) -> Result<T, JoinError> {
         result
+    }
+
+    fn from_join_error(error: JoinError) -> JoinError {
+        error
     }
 
     fn join_error(error: &JoinError) -> Option<&JoinError> {
@@ -215,6 +222,10 @@ impl<T, E> Kind for Fallible<T, E> {
 
     fn split(result: Result<Result<T, E>, JoinError>) -> Result<T, GatherError<E>> {
         result.map_err(GatherError::Join)?.map_err(GatherError::Failed)
+    }
+
+    fn from_join_error(error: JoinError) -> GatherError<E> {
+        GatherError::Join(error)
     }
 
     fn join_error(error: &GatherError<E>) -> Option<&JoinError> {
@@ -241,15 +252,15 @@ struct All<K: Kind> {
     left: usize,
     /// The first error.
     error: Option<K::Error>,
-    /// Whether the tasks have been cancelled; then all must end before there is a result.
-    handed_down: bool,
+    /// The first task that took a request handed down; then all must end before there is a result.
+    cancelled: Option<usize>,
 }
 
 impl<K: Kind> All<K> {
     fn new(tasks: Vec<Handle<K::Output>>) -> Self {
         let left = tasks.len();
         let values = tasks.iter().map(|_| None).collect();
-        Self { tasks, members: Members::new(), values, left, error: None, handed_down: false }
+        Self { tasks, members: Members::new(), values, left, error: None, cancelled: None }
     }
 }
 
@@ -260,7 +271,7 @@ impl<K: Kind> Join for All<K> {
     type Output = Result<Vec<K::Value>, K::Error>;
 
     fn poll_join(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { tasks, members, values, left, error, handed_down } = &mut *self;
+        let Self { tasks, members, values, left, error, cancelled } = &mut *self;
         members.poll(
             cx,
             tasks.len(),
@@ -279,19 +290,25 @@ impl<K: Kind> Join for All<K> {
                 }
             },
         );
-        if *left > 0 && (error.is_none() || *handed_down) {
+        if *left > 0 && (error.is_none() || cancelled.is_some()) {
             return Poll::Pending;
         }
-        Poll::Ready(match error.take() {
-            Some(error) => Err(error),
-            None => Ok(values.drain(..).flatten().collect()),
+        Poll::Ready(match (error.take(), *cancelled) {
+            (Some(error), _) => Err(error),
+            // All have refused, but who awaits them all is cancelled.
+            (None, Some(first)) => {
+                Err(K::from_join_error(JoinError::cancelled(tasks[first].identity())))
+            }
+            (None, None) => Ok(values.drain(..).flatten().collect()),
         })
     }
 
     fn hand_down(mut self: Pin<&mut Self>) {
-        self.handed_down = true;
-        for task in &self.tasks {
-            task.cancel();
+        let Self { tasks, cancelled, .. } = &mut *self;
+        for (index, task) in tasks.iter().enumerate() {
+            if task.cancel() {
+                cancelled.get_or_insert(index);
+            }
         }
     }
 

@@ -20,7 +20,7 @@ mod wait;
 
 mod group;
 
-pub use asyncio_coro::task::{TaskId, current_task};
+pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 
 pub use self::create::create_task;
 pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};

@@ -111,6 +111,7 @@ where
         task: Cell::new(Some(task.fallible())),
         result: Cell::new(None),
         settled: Cell::new(false),
+        cancelled: Cell::new(false),
         registry,
     }
 }
@@ -230,6 +231,8 @@ pub(crate) struct Spawned<T> {
     result: Cell<Option<Result<T, JoinError>>>,
     /// Whether `result` has been filled, even if it has been taken since.
     settled: Cell<bool>,
+    /// Whether `result` was that it was cancelled.
+    cancelled: Cell<bool>,
     registry: Rc<Registry>,
 }
 
@@ -284,12 +287,20 @@ impl<T> Spawned<T> {
             Some(Outcome::Panicked(payload)) => Err(JoinError::panicked(self.identity(), payload)),
             // Nothing at all: the loop was closed over it.
             Some(Outcome::Cancelled | Outcome::Gone) | None => {
+                self.cancelled.set(true);
                 Err(JoinError::cancelled(self.identity()))
             }
         };
         self.settled.set(true);
         self.result.set(Some(result));
         Poll::Ready(())
+    }
+
+    /// Whether the task has ended and was cancelled, also if its result has been taken.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.is_finished()
+            && self.poll_done(&mut Context::from_waker(Waker::noop())).is_ready()
+            && self.cancelled.get()
     }
 
     /// How the task ended; once.

@@ -119,7 +119,10 @@ impl<T> Task<T> {
     /// ```
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        self.handle().ended_with(JoinError::is_cancelled)
+        match self.handle() {
+            Handle::Loop(task) => task.was_cancelled(),
+            Handle::Child(task) => task.was_cancelled(),
+        }
     }
 
     /// The task's name: what [`set_name`](Self::set_name) gave it, or `Task-` and its number.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
-use asyncio_task::{create_task, current_task, shield, sleep, timeout};
+use asyncio_task::{TaskGroup, create_task, current_task, shield, sleep, timeout};
 use support::{Log, here, millis, run, secs, timed};
 
 /// Behaviour: TSK-29.
@@ -428,6 +428,24 @@ fn a_panic_in_a_shielded_task_that_was_left_behind_is_reported_once() {
         let reports = reports.take();
         assert_eq!(reports.len(), 1);
         assert!(reports[0].contains("left behind"), "{}", reports[0]);
+    });
+}
+
+#[test]
+fn a_task_knows_that_it_was_cancelled_also_when_its_result_has_been_taken() {
+    run(async {
+        let mut task = create_task(pending::<()>());
+        task.cancel();
+        assert!(!task.cancelled(), "it has yet to unwind");
+        assert!(shield(&mut task).await.unwrap_err().is_cancelled());
+        assert!(task.cancelled());
+        let child = TaskGroup::scope(async |group| {
+            let mut child = group.create_task(pending::<Result<(), &str>>());
+            child.cancel();
+            assert!(shield(&mut child).await.unwrap_err().is_cancelled());
+            Ok(child)
+        });
+        assert!(child.await.unwrap().cancelled());
     });
 }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::rc::Rc;
 
-use asyncio_coro::{try_finally, yield_now};
+use asyncio_coro::{catch_cancel, try_finally, yield_now};
 use asyncio_task::{GatherError, all_tasks, create_task, gather, sleep, try_gather};
 use support::{Log, reports, run, secs, timed};
 
@@ -113,6 +113,40 @@ fn cancelling_who_awaits_gather_cancels_all_members_and_waits_for_them() {
         assert_eq!(elapsed, secs(2));
         assert_eq!(log.take(), ["member 1 ended", "member 2 ended"]);
         assert!(all_tasks().is_empty());
+    });
+}
+
+#[test]
+fn cancelling_who_awaits_gather_cancels_it_even_if_all_members_refuse() {
+    run(async {
+        let outer = create_task(gather([1, 2].map(|n| async move {
+            catch_cancel(pending::<()>()).await.unwrap_err();
+            sleep(secs(n)).await;
+        })));
+        sleep(secs(1)).await;
+        outer.cancel();
+        let (ended, elapsed) = timed(outer).await;
+        assert!(ended.unwrap_err().is_cancelled());
+        assert_eq!(elapsed, secs(2));
+    });
+}
+
+#[test]
+fn a_panic_of_a_member_while_gather_is_cancelled_is_given_when_all_have_ended() {
+    run(async {
+        let outer = create_task(async {
+            let member = |n: u64| async move {
+                catch_cancel(pending::<()>()).await.unwrap_err();
+                sleep(secs(n)).await;
+                assert!(n != 1, "not now");
+            };
+            gather([1, 2].map(member)).await.unwrap_err().is_panic()
+        });
+        sleep(secs(1)).await;
+        outer.cancel();
+        let (ended, elapsed) = timed(outer).await;
+        assert!(ended.unwrap());
+        assert_eq!(elapsed, secs(2));
     });
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Slot<T> {
     /// How the child ended, until somebody takes it.
     result: Cell<Option<Result<T, JoinError>>>,
     ended: Cell<bool>,
+    /// Whether it ended cancelled.
+    cancelled: Cell<bool>,
     /// Whether the handle is still there.
     held: Cell<bool>,
     /// Whether a failure has been held back once; see [`ChildHandle::give_way`].
@@ -27,6 +29,7 @@ impl<T> Slot<T> {
             task,
             result: Cell::new(None),
             ended: Cell::new(false),
+            cancelled: Cell::new(false),
             held: Cell::new(true),
             gave_way: Cell::new(false),
             awaiter: Cell::new(None),
@@ -44,6 +47,7 @@ impl<T> Slot<T> {
     /// Keeps the result for the handle, or gives it back if there is none, to be dropped where a panic is caught.
     pub(crate) fn end(&self, result: Result<T, JoinError>) -> Option<Result<T, JoinError>> {
         self.ended.set(true);
+        self.cancelled.set(result.as_ref().is_err_and(JoinError::is_cancelled));
         let unwanted = if self.held.get() {
             self.result.set(Some(result));
             None
@@ -91,6 +95,10 @@ impl<T> ChildHandle<T> {
         let stale = self.slot.awaiter.replace(Some(waker));
         drop(stale);
         Poll::Pending
+    }
+
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.slot.cancelled.get()
     }
 
     pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
