@@ -254,13 +254,23 @@ struct All<K: Kind> {
     error: Option<K::Error>,
     /// The first task that took a request handed down; then all must end before there is a result.
     cancelled: Option<usize>,
+    /// Whether a member has been asked so often that it is waited for no longer; see [`Handle::hand_down`].
+    given_up: bool,
 }
 
 impl<K: Kind> All<K> {
     fn new(tasks: Vec<Handle<K::Output>>) -> Self {
         let left = tasks.len();
         let values = tasks.iter().map(|_| None).collect();
-        Self { tasks, members: Members::new(), values, left, error: None, cancelled: None }
+        Self {
+            tasks,
+            members: Members::new(),
+            values,
+            left,
+            error: None,
+            cancelled: None,
+            given_up: false,
+        }
     }
 }
 
@@ -271,7 +281,7 @@ impl<K: Kind> Join for All<K> {
     type Output = Result<Vec<K::Value>, K::Error>;
 
     fn poll_join(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { tasks, members, values, left, error, cancelled } = &mut *self;
+        let Self { tasks, members, values, left, error, cancelled, given_up } = &mut *self;
         members.poll(
             cx,
             tasks.len(),
@@ -290,7 +300,7 @@ impl<K: Kind> Join for All<K> {
                 }
             },
         );
-        if *left > 0 && (error.is_none() || cancelled.is_some()) {
+        if *left > 0 && !*given_up && (error.is_none() || cancelled.is_some()) {
             return Poll::Pending;
         }
         Poll::Ready(match (error.take(), *cancelled) {
@@ -304,11 +314,12 @@ impl<K: Kind> Join for All<K> {
     }
 
     fn hand_down(mut self: Pin<&mut Self>) {
-        let Self { tasks, cancelled, .. } = &mut *self;
+        let Self { tasks, cancelled, given_up, .. } = &mut *self;
         for (index, task) in tasks.iter().enumerate() {
-            if task.cancel() {
+            if task.hand_down() {
                 cancelled.get_or_insert(index);
             }
+            *given_up |= task.given_up().get();
         }
     }
 

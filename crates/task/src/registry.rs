@@ -7,7 +7,7 @@
 //! them, but closing never waits for them: they live and die inside a root, and a forgotten group must not block the end.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -95,9 +95,12 @@ impl Registry {
     }
 
     /// Cancels every root and waits for it; and again for those that were created meanwhile. A task that a cleanup
-    /// creates and awaits therefore gets its turn.
+    /// creates and awaits therefore gets its turn; but what goes on making tasks is left to the end of the grace.
     async fn cancel_all(self: Rc<Self>) {
-        while self.roots.get() > 0 {
+        for _ in 0..ROUNDS {
+            if self.roots.get() == 0 {
+                return;
+            }
             let roots = self.tasks(|entry| entry.root);
             self.draining.set(self.next.get());
             self.undrained.set(roots.len());
@@ -114,6 +117,7 @@ impl Registry {
             })
             .await;
         }
+        pending::<()>().await;
     }
 }
 
@@ -181,3 +185,7 @@ pub fn all_tasks() -> Vec<TaskRef> {
 /// How long closing waits for cancelled tasks before it abandons them, reporting each. Long enough for goodbyes over a
 /// network, short enough for a person at a terminal.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the end cancels the tasks that were created since it last did. Cleanups that create tasks whose cleanups
+/// create tasks may go this deep; a destructor that always creates another task must come to an end.
+const ROUNDS: usize = 1_000;

@@ -26,6 +26,12 @@ pub(crate) fn lost_panic(payload: Box<dyn Any + Send>) {
     send(ExceptionContext::new("further panic in a TaskGroup").with_panic(payload));
 }
 
+/// The waker of whoever awaits a child panicked.
+pub(crate) fn waker(task: Identity, payload: Box<dyn Any + Send>) {
+    let context = ExceptionContext::new("panic in the waker of who awaits a task");
+    send(context.with_panic(payload).with_task(task.name).with_site(task.site));
+}
+
 fn send(context: ExceptionContext) {
     match get_running_loop() {
         Ok(event_loop) => event_loop.call_exception_handler(context),

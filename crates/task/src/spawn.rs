@@ -112,6 +112,7 @@ where
         result: Cell::new(None),
         settled: Cell::new(false),
         cancelled: Cell::new(false),
+        given_up: Cell::new(false),
         registry,
     }
 }
@@ -233,6 +234,8 @@ pub(crate) struct Spawned<T> {
     settled: Cell<bool>,
     /// Whether `result` was that it was cancelled.
     cancelled: Cell<bool>,
+    /// Set when the awaiter waits no longer; see [`Handle::hand_down`](crate::task::Handle::hand_down).
+    pub(crate) given_up: Cell<bool>,
     registry: Rc<Registry>,
 }
 

@@ -1,10 +1,11 @@
 //! `Task`: the handle of a task, of the loop or of a group.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::scope::{Join, LeafScope};
 use asyncio_coro::task::{TaskId, TaskInfo, current_task};
@@ -29,7 +30,8 @@ pin_project! {
     /// ended, cleanup included, when the awaiting task goes on unwinding. If it returns a value after all, that value is
     /// delivered and the request is swallowed, as in asyncio. [`shield`](crate::shield) does not hand a request down.
     ///
-    /// A task that awaits itself gets an error, not a deadlock.
+    /// A task that awaits itself gets an error, not a deadlock. Tasks that await each other in a circle wait until one of
+    /// them is cancelled; then all are.
     ///
     /// The handle has a place in the tree of cancellation scopes, so it must be pinned to be polled: `.await` does that,
     /// [`pin!`](std::pin::pin) does, and [`shield`](crate::shield) and [`wait`](crate::wait()) need no pinning.
@@ -84,10 +86,7 @@ impl<T> Task<T> {
     /// [`uncancel`](Self::uncancel) takes it back.
     #[must_use]
     pub fn cancelling(&self) -> u32 {
-        match self.handle() {
-            Handle::Loop(task) => task.local().cancelling(),
-            Handle::Child(task) => task.task().cancelling(),
-        }
+        self.handle().cancelling()
     }
 
     /// Takes one request back and returns how many are left. At 0 a request that was not delivered yet is withdrawn.
@@ -206,6 +205,31 @@ impl<T> Handle<T> {
         }
     }
 
+    pub(crate) fn cancelling(&self) -> u32 {
+        match self {
+            Handle::Loop(task) => task.local().cancelling(),
+            Handle::Child(task) => task.task().cancelling(),
+        }
+    }
+
+    pub(crate) fn given_up(&self) -> &Cell<bool> {
+        match self {
+            Handle::Loop(task) => &task.given_up,
+            Handle::Child(task) => &task.given_up,
+        }
+    }
+
+    /// Hands a request to cancel down to the task, on behalf of who awaits it. Says whether the task took it.
+    ///
+    /// In a circle of tasks that await each other a request would go round for ever. So after [`LAPS`] requests the
+    /// awaiter waits no longer: a circle comes apart, and otherwise nobody has asked that often and been heard.
+    pub(crate) fn hand_down(&self) -> bool {
+        if !self.is_finished() && self.cancelling() >= LAPS {
+            self.given_up().set(true);
+        }
+        self.cancel()
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         match self {
             Handle::Loop(task) => task.is_finished(),
@@ -258,7 +282,12 @@ impl<T> Join for Handle<T> {
         {
             return Poll::Ready(Err(JoinError::new(self.identity(), Reason::Itself)));
         }
-        ready!(self.poll_done(cx));
+        if self.poll_done(cx).is_pending() {
+            if self.given_up().get() {
+                return Poll::Ready(Err(JoinError::cancelled(self.identity())));
+            }
+            return Poll::Pending;
+        }
         if let Handle::Child(child) = &*self {
             // A failed child has had its group cancel this very task, most likely; that comes first, as in asyncio.
             if child.give_way() {
@@ -270,10 +299,14 @@ impl<T> Join for Handle<T> {
     }
 
     fn hand_down(self: Pin<&mut Self>) {
-        self.cancel();
+        Handle::hand_down(&self);
     }
 
     fn is_cancelled(output: &Self::Output) -> bool {
         output.as_ref().is_err_and(|error| error.is_cancelled() || error.is_failed())
     }
 }
+
+/// How many requests to cancel one task are outstanding before who awaits it gives up handing down more and waiting.
+/// More than anybody makes by hand; few enough for a circle of thousands of tasks to come apart within a second.
+const LAPS: u32 = 64;

@@ -1,12 +1,14 @@
 //! The handle's side of a child: where its value waits.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::task::TaskRef;
 
-use crate::join_error::JoinError;
+use crate::join_error::{Identity, JoinError};
+use crate::report;
 
 /// What a child and its handle share. The value of a child may borrow from outside the group, so no waker refers to it.
 pub(crate) struct Slot<T> {
@@ -55,7 +57,10 @@ impl<T> Slot<T> {
             Some(result)
         };
         if let Some(awaiter) = self.awaiter.take() {
-            awaiter.wake();
+            // The child is to leave its group, whatever somebody's waker does.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| awaiter.wake())) {
+                report::waker(Identity::from(&self.task), payload);
+            }
         }
         unwanted
     }
@@ -64,11 +69,13 @@ impl<T> Slot<T> {
 /// What a [`Task`](crate::Task) of a group holds.
 pub(crate) struct ChildHandle<T> {
     slot: Rc<Slot<T>>,
+    /// Set when the awaiter waits no longer; see [`Handle::hand_down`](crate::task::Handle::hand_down).
+    pub(crate) given_up: Cell<bool>,
 }
 
 impl<T> ChildHandle<T> {
     pub(crate) fn new(slot: Rc<Slot<T>>) -> Self {
-        Self { slot }
+        Self { slot, given_up: Cell::new(false) }
     }
 
     pub(crate) fn task(&self) -> &TaskRef {

@@ -31,7 +31,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{Location, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -500,7 +500,10 @@ impl<E> Drop for Teardown<'_, '_, '_, E> {
             let key = group.children.borrow().iter().next().map(|(key, _)| key);
             let Some(key) = key else { break };
             let listed = group.children.borrow_mut().remove(key);
-            drop(listed);
+            // G1: all of them go, before the group does.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(listed))) {
+                report::lost_panic(payload);
+            }
         }
         if let Some(payload) = group.panic.take() {
             report::lost_panic(payload);
