@@ -2,10 +2,14 @@
 
 mod driver;
 
+use std::cell::Cell;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use asyncio_coro::hooks::{Report, SkipReason};
+use asyncio_coro::scope::{Cleanup, Join, LeafScope, Newer, finally_with};
 use asyncio_coro::task::TaskEnd;
 use asyncio_coro::{CancelScope, catch_cancel, current_task, try_finally, yield_now};
 use futures_lite::future::block_on;
@@ -240,4 +244,105 @@ fn a_reporter_that_panics_harms_nobody() {
     assert!(poll_up_to(scope.as_mut(), 1).is_none());
     drop(scope);
     set_reporter(previous);
+}
+
+/// A join, or a cleanup, that panics where it is told to.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Poll,
+    HandDown,
+    IsCancelled,
+    Newer,
+    Recover,
+}
+
+struct Broken(Place);
+
+thread_local! {
+    static IS_ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Join for Broken {
+    type Output = Place;
+
+    fn poll_join(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Place> {
+        match (IS_ASKED.get(), self.0) {
+            (false, _) => Poll::Pending,
+            (true, Place::Poll) => panic!("poll_join"),
+            (true, place) => Poll::Ready(place),
+        }
+    }
+
+    fn hand_down(self: Pin<&mut Self>) {
+        IS_ASKED.set(true);
+        assert!(self.0 != Place::HandDown, "hand_down");
+    }
+
+    fn is_cancelled(place: &Place) -> bool {
+        assert!(*place != Place::IsCancelled, "is_cancelled");
+        true
+    }
+}
+
+impl Cleanup<()> for Broken {
+    fn poll_cleanup(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.0 {
+            Place::Poll => panic!("poll_cleanup"),
+            Place::Newer if !IS_ASKED.replace(true) => Poll::Pending,
+            Place::Newer => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    fn on_newer_request(self: Pin<&mut Self>) -> Newer {
+        panic!("on_newer_request")
+    }
+
+    fn recover(self: Pin<&mut Self>) -> Option<()> {
+        assert!(self.0 != Place::Recover, "recover");
+        None
+    }
+}
+
+#[test]
+fn a_panic_in_a_join_ends_the_task_wherever_it_comes() {
+    for place in [Place::Poll, Place::HandDown, Place::IsCancelled] {
+        IS_ASKED.set(false);
+        let log = Log::default();
+        let l = log.clone();
+        let mut task = TestTask::new(try_finally(
+            async move {
+                let _ = LeafScope::new(Broken(place)).await;
+            },
+            async move || {
+                yield_now().await;
+                l.push("cleanup");
+            },
+        ));
+        assert!(task.run().is_none());
+        task.handle().cancel();
+        panic_of_task(task.run());
+        assert_eq!(log.take(), ["cleanup"]);
+    }
+}
+
+#[test]
+fn a_panic_in_a_cleanup_ends_the_task_wherever_it_comes() {
+    for place in [Place::Poll, Place::Newer, Place::Recover] {
+        IS_ASKED.set(false);
+        let mut task = TestTask::new(finally_with(pending::<()>(), Broken(place)));
+        assert!(task.run().is_none());
+        task.handle().cancel();
+        let mut end = task.run_up_to(3);
+        if place == Place::Newer {
+            assert!(end.is_none());
+            task.handle().cancel();
+            end = task.run_up_to(3);
+        }
+        panic_of_task(end);
+    }
+    assert!(current_task().is_none());
 }
