@@ -108,10 +108,24 @@ pub fn report(report: Report) {
     // Reports are made in destructors too, where a panic would abort the process.
     let told = catch_unwind(AssertUnwindSafe(|| match reporter {
         Some(reporter) => reporter.report(report),
-        None => log::error!("{report}"),
+        None => log_error(format_args!("{report}")),
     }));
     if let Err(payload) = told {
         panics::discard(payload);
+    }
+}
+
+/// Writes an error to the `log` crate; or to standard error where the program has set up no logger, as Python does, because
+/// an error that nobody sees is worse than a line nobody expected.
+///
+/// # Panics
+///
+/// When the logger does, or when standard error cannot be written to.
+pub fn log_error(text: fmt::Arguments<'_>) {
+    if log::max_level() == log::LevelFilter::Off {
+        eprintln!("{text}");
+    } else {
+        log::error!("{text}");
     }
 }
 

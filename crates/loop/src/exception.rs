@@ -8,6 +8,8 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
+use asyncio_coro::hooks;
+
 use crate::event_loop::{EventLoop, Inner};
 
 /// What went wrong, and where: the argument of an exception handler.
@@ -105,7 +107,7 @@ impl ExceptionContext {
 
     /// What the default handler does.
     pub(crate) fn log(&self) {
-        log::error!("{self}");
+        hooks::log_error(format_args!("{self}"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use asyncio_coro::hooks;
 use asyncio_loop::{ExceptionContext, get_running_loop};
 
 use crate::join_error::{Identity, JoinError};
@@ -36,6 +37,6 @@ fn send(context: ExceptionContext) {
     match get_running_loop() {
         Ok(event_loop) => event_loop.call_exception_handler(context),
         // The loop is being closed, or this is another runtime's thread.
-        Err(_) => log::error!("{context}"),
+        Err(_) => hooks::log_error(format_args!("{context}")),
     }
 }

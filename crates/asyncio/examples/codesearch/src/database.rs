@@ -18,8 +18,7 @@ impl Database {
         let open = Connection::open(&path).and_then(|db| db.execute_batch(SCHEMA).map(|()| db));
         let db = open.with_context(|| format!("cannot use {} as a database", path.display()))?;
         let (questions, inbox) = mpsc::channel::<Question>();
-        let serve = move || inbox.into_iter().for_each(|question| question(&db));
-        thread::Builder::new().name("sqlite".into()).spawn(serve)?;
+        thread::Builder::new().spawn(move || inbox.into_iter().for_each(|ask| ask(&db)))?;
         Ok(Database(questions))
     }
 
@@ -30,7 +29,8 @@ impl Database {
 
     /// The paths of at most ten files that hold every one of `words`, the best first.
     pub async fn search(&self, words: &str) -> Result<Vec<String>> {
-        let quoted = words.split_whitespace().map(|w| format!("\"{}\" ", w.replace('"', "\"\"")));
+        let quoted =
+            words.split_whitespace().map(|w| format!("\"{}\" ", w.replace(['"', '\0'], " ")));
         let query: String = quoted.collect();
         ensure!(!query.is_empty(), "SEARCH needs at least one word");
         self.ask(move |db| {

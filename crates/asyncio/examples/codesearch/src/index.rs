@@ -74,7 +74,6 @@ async fn list(dir: &Path) -> io::Result<Vec<String>> {
 /// The longest word that the database's tokenizer leaves as it is.
 fn longest_word(text: &str) -> Option<String> {
     let words = text.split(|c: char| !c.is_alphanumeric());
-    let plain =
-        words.filter(|word| word.len() > 3 && word.bytes().all(|b| b.is_ascii_alphabetic()));
+    let plain = words.filter(|w| w.len() > 3 && w.bytes().all(|b| b.is_ascii_alphabetic()));
     plain.max_by_key(|word| word.len()).map(str::to_owned)
 }

@@ -15,8 +15,7 @@ use anyhow::{Result, ensure};
 use asyncio::protocol::create_server;
 use asyncio::{Exit, start_server, with};
 
-use crate::service::{Service, get_stats};
-use crate::{database::Database, meters::Meters};
+use crate::{database::Database, meters::Meters, service::Service, service::get_stats};
 
 xflags::xflags! {
     /// Searches the files of a directory.

@@ -6,7 +6,6 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration, time::Instant};
 pub struct Meters(RefCell<BTreeMap<&'static str, (u32, Duration)>>);
 
 impl Meters {
-    /// Awaits `work` and counts it as `what`.
     pub async fn time<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
         let start = Instant::now();
         let done = work.await;
@@ -26,7 +25,6 @@ impl Meters {
         }
     }
 
-    /// The counts as JSON.
     pub fn json(&self) -> String {
         let one = |(what, count): (&&str, &(u32, _))| format!("{what:?}:{}", count.0);
         format!("{{{}}}", self.0.borrow().iter().map(one).collect::<Vec<_>>().join(","))

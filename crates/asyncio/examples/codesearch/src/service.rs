@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, cell::RefCell, io, rc::Rc, time::Instant};
 
 use asyncio::protocol::{Protocol, Transport};
-use asyncio::stream::{ReadlineError, StreamReader, StreamWriter};
+use asyncio::stream::{ReadlineError::TooLong, StreamReader, StreamWriter};
 use asyncio::with;
 
 use crate::{database::Database, meters::Meters};
@@ -19,8 +19,7 @@ impl Service {
     pub async fn talk(&self, reader: StreamReader, writer: StreamWriter) -> io::Result<()> {
         let goodbye = async |mut writer: StreamWriter| {
             writer.close();
-            let gone = writer.wait_closed();
-            self.meters.time("1 coro: run a cleanup that awaits", gone).await.ok();
+            self.meters.time("1 coro: run a cleanup that awaits", writer.wait_closed()).await.ok();
         };
         with(writer, async |writer| self.chat(reader, writer).await, goodbye).await
     }
@@ -31,7 +30,13 @@ impl Service {
                 Ok(line) if line.is_empty() => break,
                 Ok(line) if line.trim_ascii() == b"QUIT" => break writer.write(b"BYE\n"),
                 Ok(line) => self.meters.time("9 stream: answer a line", self.answer(&line)).await,
-                Err(ReadlineError::TooLong(_)) => "ERR a line has at most 64 KiB\n".into(),
+                Err(TooLong(mut cut)) => {
+                    while !cut.found {
+                        let Err(TooLong(rest)) = reader.readline().await else { break };
+                        cut = rest;
+                    }
+                    "ERR a line has at most 64 KiB\n".into()
+                }
                 Err(error) => return Err(error.into()),
             };
             writer.write(answer.as_bytes());
@@ -58,7 +63,6 @@ pub fn as_lines(paths: &[String]) -> String {
     paths.iter().flat_map(|path| [path, "\n"]).collect()
 }
 
-/// One HTTP connection.
 pub struct GetStats {
     service: Rc<Service>,
     made: Instant,

@@ -126,8 +126,11 @@ fn it_answers_searches_and_survives_nonsense_and_a_line_that_is_too_long() {
     assert_eq!(say(&mut stream, "SEARCH \"' OR (*\n"), "OK 0\n");
     assert_eq!(say(&mut stream, "SEARCH\n"), "ERR SEARCH needs at least one word\n");
     assert_eq!(say(&mut stream, "HELLO\n"), "ERR say SEARCH words, STATS or QUIT\n");
-    let long = "x".repeat(65 * 1024) + "\n";
-    assert_eq!(say(&mut stream, &long), "ERR a line has at most 64 KiB\n");
+    for kib in [65, 3000] {
+        let long = "x".repeat(kib * 1024) + " QUIT\n";
+        assert_eq!(say(&mut stream, &long), "ERR a line has at most 64 KiB\n", "once, for {kib}");
+    }
+    assert_eq!(say(&mut stream, "SEARCH \0 \"\n"), "OK 0\n");
     assert!(say(&mut stream, "STATS\n").starts_with("OK {\"3 future: "));
     assert_eq!(say(&mut stream, "QUIT\n"), "BYE\n");
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "QUIT closes the connection");
