@@ -32,6 +32,16 @@ xflags::xflags! {
             optional --check
         }
 
+        /// Measures our programs and the peers' in turn, prints ratios, and writes docs/benchmarks.md.
+        cmd bench {
+            /// Ends within minutes: fewer operations, fewer sizes.
+            optional --quick
+            /// Only checks that the programs compile, which builds the peers.
+            optional --check
+            /// Takes the rows with one of these in their name, and writes no page.
+            repeated names: String
+        }
+
         /// Runs everything that must hold before a change lands.
         cmd ci {}
     }

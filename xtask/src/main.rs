@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod command;
 mod flags;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         XtaskCmd::Tiers(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Tidy(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Parity(flags) => at_root().and_then(|sh| flags.run(&sh)),
+        XtaskCmd::Bench(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Ci(flags) => at_root().and_then(|sh| flags.run(&sh)),
     };
     match verdict {
