@@ -88,7 +88,7 @@ thread_local! {
 
 /// Sets this thread's clock and returns the previous one, so that the caller can put it back.
 pub fn set_clock(clock: Option<Rc<dyn Clock>>) -> Option<Rc<dyn Clock>> {
-    CLOCK.with(|slot| slot.replace(clock))
+    CLOCK.try_with(|slot| slot.replace(clock)).ok().flatten()
 }
 
 /// This thread's clock, if somebody has set one.
@@ -99,7 +99,7 @@ pub fn clock() -> Option<Rc<dyn Clock>> {
 
 /// Sets this thread's reporter and returns the previous one, so that the caller can put it back.
 pub fn set_reporter(reporter: Option<Rc<dyn Reporter>>) -> Option<Rc<dyn Reporter>> {
-    REPORTER.with(|slot| slot.replace(reporter))
+    REPORTER.try_with(|slot| slot.replace(reporter)).ok().flatten()
 }
 
 /// Hands `report` to this thread's reporter, or to the log where there is none.

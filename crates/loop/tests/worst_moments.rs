@@ -481,3 +481,23 @@ fn wakes_and_callbacks_from_threads_while_loops_come_and_go_reach_nobody_twice()
     stop.store(true, Ordering::Relaxed);
     waking.join().unwrap();
 }
+
+#[test]
+fn a_loop_that_a_destructor_closes_at_the_end_of_its_thread_is_closed_in_order() {
+    struct ClosedAtTheEnd(EventLoop);
+    impl Drop for ClosedAtTheEnd {
+        fn drop(&mut self) {
+            self.0.close().expect("it does not run");
+        }
+    }
+    thread_local!(static LAST: RefCell<Option<ClosedAtTheEnd>> = const { RefCell::new(None) });
+    let thread = std::thread::spawn(|| {
+        // First of all thread-locals, so that it is the last to be destroyed, behind those of the tiers.
+        LAST.with_borrow_mut(|last| assert!(last.is_none()));
+        let event_loop = EventLoop::new().unwrap();
+        assert_eq!(event_loop.run_until_complete(async { 7 }).unwrap(), 7);
+        event_loop.call_soon(|| unreachable!("nobody runs it any more"));
+        LAST.set(Some(ClosedAtTheEnd(event_loop)));
+    });
+    thread.join().unwrap();
+}
