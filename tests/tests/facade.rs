@@ -42,7 +42,7 @@ flat! {
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup TimeoutError all_tasks create_task
         current_task gather shield sleep sleep_until timeout timeout_at try_gather wait;
     executor: run_in_executor to_thread;
-    queue: Event Lock Queue Semaphore;
+    queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
     stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;
 }
 
@@ -51,7 +51,7 @@ in_modules! {
     event_loop: EventLoop Handle Interrupted IoHandle LoopHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
-    queue: GetError PutError QueueShutDown;
+    queue: BrokenBarrierError GetError PutError QueueShutDown Storage;
     transport: Transport TransportBuilder;
     protocol: BufferedProtocol ByMut Protocol Server connect_accepted_socket connect_read_pipe
         connect_write_pipe create_connection create_server;

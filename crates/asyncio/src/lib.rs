@@ -48,7 +48,9 @@ pub use asyncio_task::{
 pub use asyncio_executor::{run_in_executor, to_thread};
 
 #[doc(no_inline)]
-pub use asyncio_queue::{Event, Lock, Queue, Semaphore};
+pub use asyncio_queue::{
+    Barrier, BoundedSemaphore, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore,
+};
 
 #[doc(no_inline)]
 pub use asyncio_stream::{

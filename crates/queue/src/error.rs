@@ -156,3 +156,63 @@ impl fmt::Display for WouldBlock {
 }
 
 impl Error for WouldBlock {}
+
+/// A [`Barrier`](crate::Barrier) was reset or aborted while a task waited, or is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokenBarrierError {
+    _private: (),
+}
+
+impl BrokenBarrierError {
+    pub(crate) const fn new() -> Self {
+        BrokenBarrierError { _private: () }
+    }
+}
+
+impl fmt::Display for BrokenBarrierError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("barrier is broken")
+    }
+}
+
+impl Error for BrokenBarrierError {}
+
+/// A [`Barrier`](crate::Barrier) was to be made for 0 parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPartiesError {
+    _private: (),
+}
+
+impl NoPartiesError {
+    pub(crate) const fn new() -> Self {
+        NoPartiesError { _private: () }
+    }
+}
+
+impl fmt::Display for NoPartiesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a barrier of 0 parties can never be passed")
+    }
+}
+
+impl Error for NoPartiesError {}
+
+/// [`BoundedSemaphore::release`](crate::BoundedSemaphore::release) was called with all permits accounted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseError {
+    _private: (),
+}
+
+impl ReleaseError {
+    pub(crate) const fn new() -> Self {
+        ReleaseError { _private: () }
+    }
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("released more often than acquired")
+    }
+}
+
+impl Error for ReleaseError {}

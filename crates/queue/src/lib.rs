@@ -1,16 +1,35 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod barrier;
+mod bounded_semaphore;
+mod condition;
 mod event;
+mod lifo;
 mod lock;
+mod priority;
 mod queue;
 mod semaphore;
+mod storage;
 
 mod error;
+mod items;
+mod room;
 mod turn;
 
-pub use error::{GetError, PutError, QueueShutDown, TaskDoneError, WouldBlock};
+pub use barrier::{Barrier, BarrierState, BarrierStatistics};
+pub use bounded_semaphore::{BoundedSemaphore, BoundedSemaphorePermit, BoundedSemaphoreStatistics};
+pub use condition::{Condition, ConditionStatistics};
+pub use error::{
+    BrokenBarrierError, GetError, NoPartiesError, PutError, QueueShutDown, ReleaseError,
+    TaskDoneError, WouldBlock,
+};
 pub use event::{Event, EventStatistics};
+pub use items::Items;
+pub use lifo::LifoQueue;
 pub use lock::{Lock, LockGuard, LockStatistics};
+pub use priority::{LowestFirst, LowestKeyFirst, PriorityQueue};
 pub use queue::{Queue, QueueStatistics};
+pub use room::Room;
 pub use semaphore::{Semaphore, SemaphorePermit, SemaphoreStatistics};
+pub use storage::Storage;

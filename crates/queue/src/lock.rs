@@ -3,6 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 
 use asyncio_coro::wait_list::WaitList;
 
@@ -137,7 +138,7 @@ impl<'a, T: ?Sized> Resource for &'a Lock<T> {
 
     fn take(self) -> Option<LockGuard<'a, T>> {
         let value = self.value.try_borrow_mut().ok()?;
-        Some(LockGuard { value, _release: Release(&self.waiters) })
+        Some(LockGuard { value, release: Release(&self.waiters) })
     }
 
     fn pass_on(self) {
@@ -166,7 +167,14 @@ impl<T> From<T> for Lock<T> {
 pub struct LockGuard<'a, T: ?Sized = ()> {
     // In this order: the lock is free when the next waiter is woken.
     value: RefMut<'a, T>,
-    _release: Release<'a>,
+    release: Release<'a>,
+}
+
+impl<T: ?Sized> LockGuard<'_, T> {
+    /// Whether it is a guard of this very lock.
+    pub(crate) fn is_of(&self, lock: &Lock<T>) -> bool {
+        ptr::eq(self.release.0, &lock.waiters)
+    }
 }
 
 impl<T: ?Sized> Deref for LockGuard<'_, T> {

@@ -3,11 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
+use std::iter;
+use std::marker::PhantomData;
 
 use asyncio_coro::wait_list::WaitList;
 
 use crate::error::{GetError, PutError, QueueShutDown, TaskDoneError};
+use crate::items::Items;
+use crate::room::Room;
+use crate::storage::Storage;
 use crate::turn::{Resource, Turn};
 
 /// A first-in-first-out queue between tasks of one thread.
@@ -41,17 +45,21 @@ use crate::turn::{Resource, Turn};
 /// assert_eq!(block_on(zip(producer, consumer)).1, 55);
 /// ```
 #[doc(alias("channel", "mpsc", "bounded"))]
-pub struct Queue<T> {
-    items: RefCell<VecDeque<T>>,
+pub struct Queue<T, S = VecDeque<T>> {
+    items: RefCell<S>,
+    /// Of what the storage holds.
+    item: PhantomData<T>,
     /// 0: no limit.
     maxsize: usize,
-    getters: WaitList,
-    putters: WaitList,
+    /// Places that are kept for somebody's [`Room`].
+    pub(crate) reserved: Cell<usize>,
+    pub(crate) getters: WaitList,
+    pub(crate) putters: WaitList,
     /// Items that were put and for which `task_done` was not called.
     unfinished: Cell<usize>,
     /// Who waits in `join`.
     joiners: WaitList,
-    is_shutdown: Cell<bool>,
+    pub(crate) is_shutdown: Cell<bool>,
 }
 
 impl<T> Queue<T> {
@@ -59,15 +67,7 @@ impl<T> Queue<T> {
     ///
     /// The memory grows with the items that are really in it.
     pub const fn new(maxsize: usize) -> Self {
-        Queue {
-            items: RefCell::new(VecDeque::new()),
-            maxsize,
-            getters: WaitList::new(),
-            putters: WaitList::new(),
-            unfinished: Cell::new(0),
-            joiners: WaitList::new(),
-            is_shutdown: Cell::new(false),
-        }
+        Queue::with_storage(maxsize, VecDeque::new())
     }
 
     /// Makes a queue without a limit: `Queue::new(0)`. Its `put` never waits, so nothing slows a producer down.
@@ -81,7 +81,37 @@ impl<T> Queue<T> {
     pub const fn unbounded() -> Self {
         Queue::new(0)
     }
+}
 
+impl<T, S> Queue<T, S> {
+    /// Makes a queue that keeps its items in `storage`, which says in what order they leave.
+    ///
+    /// `storage` is empty: what it holds already counts as there, but was never put.
+    ///
+    /// ```
+    /// # use asyncio_queue::Queue;
+    /// // A vector gives back what came last.
+    /// let queue = Queue::with_storage(0, Vec::new());
+    /// queue.put_nowait(1).unwrap();
+    /// queue.put_nowait(2).unwrap();
+    /// assert_eq!(queue.get_nowait(), Ok(2));
+    /// ```
+    pub const fn with_storage(maxsize: usize, storage: S) -> Self {
+        Queue {
+            items: RefCell::new(storage),
+            item: PhantomData,
+            maxsize,
+            reserved: Cell::new(0),
+            getters: WaitList::new(),
+            putters: WaitList::new(),
+            unfinished: Cell::new(0),
+            joiners: WaitList::new(),
+            is_shutdown: Cell::new(false),
+        }
+    }
+}
+
+impl<T, S: Storage<T>> Queue<T, S> {
     /// Puts `item` in, and waits for room first if the queue is full.
     ///
     /// # Cancel safety
@@ -130,10 +160,71 @@ impl<T> Queue<T> {
         if self.full() {
             return Err(PutError::Full(item));
         }
-        self.items.borrow_mut().push_back(item);
-        self.unfinished.set(self.unfinished.get() + 1);
-        self.getters.notify_one();
+        self.push(item);
         Ok(())
+    }
+
+    /// Waits for room and keeps it for an item that may not even exist yet.
+    ///
+    /// The way to put what must not be lost: as long as this waits there is no item that could be dropped
+    /// with a cancelled `put`, and with the room in hand putting does not wait any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `put`: nothing is reserved before this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueShutDown`] if the queue is shut down, or is while this waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncio_queue::Queue;
+    /// # futures_lite::future::block_on(async {
+    /// let queue = Queue::new(1);
+    /// let room = queue.reserve().await.unwrap();
+    /// assert!(queue.put_nowait("another").is_err());
+    /// room.put("mine").unwrap();
+    /// assert_eq!(queue.get().await, Ok("mine"));
+    /// # });
+    /// ```
+    #[doc(alias("permit", "commit"))]
+    pub async fn reserve(&self) -> Result<Room<'_, T, S>, QueueShutDown> {
+        loop {
+            match self.reserve_nowait() {
+                Ok(room) => return Ok(room),
+                Err(PutError::ShutDown(())) => return Err(QueueShutDown(())),
+                Err(PutError::Full(())) => Turn::new(Putting(self), &self.putters).await,
+            }
+        }
+    }
+
+    /// Keeps room for an item if there is any.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::Full`] or [`PutError::ShutDown`], as [`put_nowait`](Self::put_nowait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncio_queue::Queue;
+    /// let queue: Queue<u8> = Queue::new(1);
+    /// let room = queue.reserve_nowait().unwrap();
+    /// assert!(queue.reserve_nowait().unwrap_err().is_full());
+    /// drop(room);
+    /// assert!(!queue.full());
+    /// ```
+    #[doc(alias = "try_reserve")]
+    pub fn reserve_nowait(&self) -> Result<Room<'_, T, S>, PutError<()>> {
+        if self.is_shutdown.get() {
+            return Err(PutError::ShutDown(()));
+        }
+        if self.full() {
+            return Err(PutError::Full(()));
+        }
+        Ok(Room::new(self))
     }
 
     /// Takes the next item out, and waits for one first if the queue is empty.
@@ -174,7 +265,7 @@ impl<T> Queue<T> {
     #[doc(alias("try_get", "try_recv", "QueueEmpty"))]
     pub fn get_nowait(&self) -> Result<T, GetError> {
         // The borrow ends with this statement: what follows calls wakers.
-        let item = self.items.borrow_mut().pop_front();
+        let item = self.items.borrow_mut().pop();
         match item {
             Some(item) => {
                 self.putters.notify_one();
@@ -183,6 +274,71 @@ impl<T> Queue<T> {
             None if self.is_shutdown.get() => Err(GetError::ShutDown),
             None => Err(GetError::Empty),
         }
+    }
+
+    /// Moves items to the end of `batch`, as many as there are and `limit` allows; waits for the first one if
+    /// the queue is empty. Returns how many they were; that is 0 only if `limit` is.
+    ///
+    /// # Cancel safety
+    ///
+    /// No item is lost: they leave the queue in the moment in which this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueShutDown`] if the queue is empty and shut down, or becomes so while this waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncio_queue::Queue;
+    /// let queue = Queue::new(0);
+    /// for number in 1..=5 {
+    ///     queue.put_nowait(number).unwrap();
+    /// }
+    /// let mut batch = Vec::new();
+    /// let count = futures_lite::future::block_on(queue.get_batch(&mut batch, 3)).unwrap();
+    /// assert_eq!((count, batch), (3, vec![1, 2, 3]));
+    /// ```
+    #[doc(alias("recv_many", "drain"))]
+    pub async fn get_batch(
+        &self,
+        batch: &mut Vec<T>,
+        limit: usize,
+    ) -> Result<usize, QueueShutDown> {
+        loop {
+            let count = self.take_up_to(limit, batch);
+            if count > 0 || limit == 0 {
+                return Ok(count);
+            }
+            if self.is_shutdown.get() {
+                return Err(QueueShutDown(()));
+            }
+            Turn::new(Emptiness(self), &self.getters).await;
+        }
+    }
+
+    /// The items as a stream: each is what `get` would have returned. It ends when the queue is shut down and
+    /// empty. Any number of streams and of calls of `get` share the items between them.
+    ///
+    /// Dropping it at any point loses no item. One that waits must be polled or dropped, as any waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use asyncio_queue::Queue;
+    /// use futures_lite::{StreamExt, future::block_on};
+    ///
+    /// let queue = Queue::new(0);
+    /// for number in [1, 2, 3] {
+    ///     queue.put_nowait(number).unwrap();
+    /// }
+    /// queue.shutdown(false);
+    /// assert_eq!(block_on(pin!(queue.items()).fold(0, |sum, item| sum + item)), 6);
+    /// ```
+    #[doc(alias("stream", "iter"))]
+    pub fn items(&self) -> Items<'_, T, S> {
+        Items::new(self)
     }
 
     /// Waits until everything that was put has been worked off: `task_done` was called for each item.
@@ -244,9 +400,9 @@ impl<T> Queue<T> {
     #[doc(alias = "close")]
     pub fn shutdown(&self, immediate: bool) {
         self.is_shutdown.set(true);
-        let mut discarded = VecDeque::new();
+        let mut discarded = Vec::new();
         if immediate {
-            discarded = mem::take(&mut *self.items.borrow_mut());
+            discarded = self.items.borrow_mut().take_all();
             let rest = self.unfinished.get().saturating_sub(discarded.len());
             self.unfinished.set(rest);
             if rest == 0 {
@@ -277,10 +433,11 @@ impl<T> Queue<T> {
         self.qsize() == 0
     }
 
-    /// Whether `maxsize` items are in the queue; never true without a limit.
+    /// Whether the items in the queue and the room that is reserved make up `maxsize`; never true without a
+    /// limit.
     #[doc(alias = "is_full")]
     pub fn full(&self) -> bool {
-        self.maxsize != 0 && self.qsize() >= self.maxsize
+        self.maxsize != 0 && self.qsize() + self.reserved.get() >= self.maxsize
     }
 
     /// Numbers for an observer.
@@ -295,6 +452,7 @@ impl<T> Queue<T> {
         QueueStatistics {
             qsize: self.qsize(),
             maxsize: self.maxsize,
+            reserved: self.reserved.get(),
             getters: self.getters.len(),
             putters: self.putters.len(),
             joiners: self.joiners.len(),
@@ -303,6 +461,43 @@ impl<T> Queue<T> {
             get_waits: self.getters.statistics().waits,
             put_waits: self.putters.statistics().waits,
         }
+    }
+
+    /// Without the items: their `Debug` is foreign code, and would run inside our borrow.
+    pub(crate) fn debug_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statistics = self.statistics();
+        f.debug_struct(name)
+            .field("maxsize", &statistics.maxsize)
+            .field("qsize", &statistics.qsize)
+            .field("getters", &statistics.getters)
+            .field("putters", &statistics.putters)
+            .field("unfinished", &statistics.unfinished)
+            .field("is_shutdown", &statistics.is_shutdown)
+            .finish_non_exhaustive()
+    }
+
+    /// Puts `item` in, into room that its caller has found.
+    pub(crate) fn push(&self, item: T) {
+        self.items.borrow_mut().push(item);
+        self.unfinished.set(self.unfinished.get() + 1);
+        self.getters.notify_one();
+    }
+
+    /// Takes at most `limit` items out, and lets as many others in.
+    fn take_up_to(&self, limit: usize, batch: &mut Vec<T>) -> usize {
+        let before = batch.len();
+        {
+            let mut items = self.items.borrow_mut();
+            let next = iter::from_fn(|| items.pop());
+            batch.extend(next.take(limit));
+        }
+        let count = batch.len() - before;
+        for _ in 0..count {
+            if !self.putters.notify_one() {
+                break;
+            }
+        }
+        count
     }
 }
 
@@ -313,33 +508,24 @@ impl<T> Default for Queue<T> {
     }
 }
 
-impl<T> fmt::Debug for Queue<T> {
-    // Without the items: their `Debug` is foreign code, and would run inside our borrow.
+impl<T, S: Storage<T>> fmt::Debug for Queue<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let statistics = self.statistics();
-        f.debug_struct("Queue")
-            .field("maxsize", &statistics.maxsize)
-            .field("qsize", &statistics.qsize)
-            .field("getters", &statistics.getters)
-            .field("putters", &statistics.putters)
-            .field("unfinished", &statistics.unfinished)
-            .field("is_shutdown", &statistics.is_shutdown)
-            .finish_non_exhaustive()
+        self.debug_as("Queue", f)
     }
 }
 
 /// The next item of a queue, as what a `get` waits for.
-struct Getting<'a, T>(&'a Queue<T>);
+struct Getting<'a, T, S>(&'a Queue<T, S>);
 
-impl<T> Clone for Getting<'_, T> {
+impl<T, S> Clone for Getting<'_, T, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Getting<'_, T> {}
+impl<T, S> Copy for Getting<'_, T, S> {}
 
-impl<T> Resource for Getting<'_, T> {
+impl<T, S: Storage<T>> Resource for Getting<'_, T, S> {
     type Taken = Result<T, QueueShutDown>;
 
     fn take(self) -> Option<Self::Taken> {
@@ -357,18 +543,41 @@ impl<T> Resource for Getting<'_, T> {
     }
 }
 
-/// Room in a queue, as what a `put` waits for. The item stays with the `put`.
-struct Putting<'a, T>(&'a Queue<T>);
+/// The end of a queue's emptiness, as what those wait for who take the items themselves.
+pub(crate) struct Emptiness<'a, T, S>(pub(crate) &'a Queue<T, S>);
 
-impl<T> Clone for Putting<'_, T> {
+impl<T, S> Clone for Emptiness<'_, T, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Putting<'_, T> {}
+impl<T, S> Copy for Emptiness<'_, T, S> {}
 
-impl<T> Resource for Putting<'_, T> {
+impl<T, S: Storage<T>> Resource for Emptiness<'_, T, S> {
+    type Taken = ();
+
+    fn take(self) -> Option<()> {
+        (self.0.is_shutdown.get() || !self.0.empty()).then_some(())
+    }
+
+    fn pass_on(self) {
+        Getting(self.0).pass_on();
+    }
+}
+
+/// Room in a queue, as what a `put` waits for. The item stays with the `put`.
+struct Putting<'a, T, S>(&'a Queue<T, S>);
+
+impl<T, S> Clone for Putting<'_, T, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, S> Copy for Putting<'_, T, S> {}
+
+impl<T, S: Storage<T>> Resource for Putting<'_, T, S> {
     type Taken = ();
 
     fn take(self) -> Option<()> {
@@ -390,9 +599,11 @@ pub struct QueueStatistics {
     pub qsize: usize,
     /// How many fit in; 0 means no limit.
     pub maxsize: usize,
-    /// Who waits in `get`, those included that are woken and have not run yet.
+    /// Places that are kept by [`reserve`](Queue::reserve).
+    pub reserved: usize,
+    /// Who waits for an item, those included that are woken and have not run yet.
     pub getters: usize,
-    /// Who waits in `put`, counted alike.
+    /// Who waits for room, counted alike.
     pub putters: usize,
     /// Who waits in `join`, counted alike.
     pub joiners: usize,
