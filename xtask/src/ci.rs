@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that must hold before a change lands, the quickest first.
 //!
-//! It goes on after a failure, so that one run tells all. The steps share one target folder, but the
-//! AddressSanitizer's, whose flags would throw the others' work away.
+//! It goes on after a failure, so that one run tells all. The steps share one target folder, but for
+//! loom and the AddressSanitizer, whose flags would throw the others' work away.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ enum Outcome {
 
 type Step = (&'static str, fn(&Shell) -> Result<Outcome>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     ("fmt", |sh| cargo(sh, "fmt --all --check")),
     ("tiers", |sh| Tiers {}.run(sh).map(passed)),
     ("tidy", |sh| Tidy {}.run(sh).map(passed)),
@@ -33,6 +33,8 @@ const STEPS: [Step; 9] = [
     ("docs", docs),
     ("chores", |sh| cargo(sh, "test -p xtask")),
     ("test-matrix", test_matrix),
+    ("other-runtimes", other_runtimes),
+    ("loom", loom),
     ("address-sanitizer", address_sanitizer),
 ];
 
@@ -76,6 +78,19 @@ fn docs(sh: &Shell) -> Result<Outcome> {
 fn test_matrix(sh: &Shell) -> Result<Outcome> {
     let all = TestMatrix { list: false, package: vec![], features: None, fail_fast: false };
     all.run(sh).map(passed)
+}
+
+/// The tests of the queue crate under executors that are not ours: a workspace of its own, so that nobody else
+/// has to build them.
+fn other_runtimes(sh: &Shell) -> Result<Outcome> {
+    let command = "test --manifest-path tests/other-runtimes/Cargo.toml --target-dir target";
+    cargo(sh, command)
+}
+
+/// The models of the thread-shared queue: every interleaving, up to a bound.
+fn loom(sh: &Shell) -> Result<Outcome> {
+    let words = "test --release --target-dir target/loom -p asyncio-queue --test loom";
+    Command::cargo(words).env("RUSTFLAGS", "--cfg asyncio_loom").run(sh).map(passed)
 }
 
 /// The tests of the crates with `unsafe` code, under AddressSanitizer, which only nightly has.

@@ -11,6 +11,7 @@ mod priority;
 mod queue;
 mod semaphore;
 mod storage;
+pub mod sync;
 
 mod error;
 mod items;

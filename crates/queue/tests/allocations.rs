@@ -1,6 +1,7 @@
 //! What allocates nothing: counted by an allocator.
 #![expect(unsafe_code, reason = "a global allocator that counts")]
 
+mod driver;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,5 +1,6 @@
 //! `Barrier`: rounds, cancellation, reset and abort.
 
+mod driver;
 mod support;
 
 use std::cell::{Cell, RefCell};
@@ -7,8 +8,8 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 
 use asyncio_queue::{Barrier, BarrierState, BrokenBarrierError};
-use futures_lite::future::{block_on, yield_now};
-use support::{Log, Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::yield_now;
+use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
 fn barrier(parties: usize) -> Barrier {
     Barrier::new(parties).unwrap()
@@ -376,7 +377,7 @@ fn a_wait_cancelled_anywhere_leaves_a_barrier_that_works() {
             while !world.tasks.all_done() {
                 assert!(world.tool.n_waiting() > 0);
                 let barrier = world.tool.clone();
-                world.tasks.spawn(async move { drop(barrier.wait().await) });
+                world.tasks.spawn(async move { _ = barrier.wait().await });
                 world.tasks.settle();
             }
             let arrived = [0, 1, 2, 2, 3, 4][count];

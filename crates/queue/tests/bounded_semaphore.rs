@@ -1,12 +1,13 @@
 //! `BoundedSemaphore`: no more permits than in the beginning.
 
+mod driver;
 mod support;
 
 use std::pin::pin;
 
 use asyncio_queue::BoundedSemaphore;
-use futures_lite::future::{block_on, yield_now};
-use support::{World, cancel_everywhere, poll};
+use futures_lite::future::yield_now;
+use support::{World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: LCK-34.
 #[test]

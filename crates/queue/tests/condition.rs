@@ -1,5 +1,6 @@
 //! `Condition`: the lock on return, who is notified, and notifications that pass on.
 
+mod driver;
 mod support;
 
 use std::cell::Cell;
@@ -8,8 +9,8 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use asyncio_queue::{Condition, Lock};
-use futures_lite::future::{block_on, yield_now};
-use support::{Log, Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::yield_now;
+use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: LCK-14.
 #[test]

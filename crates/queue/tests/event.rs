@@ -1,12 +1,12 @@
 //! `Event`: who is released by `set`, and what `clear` changes.
 
+mod driver;
 mod support;
 
 use std::pin::pin;
 
 use asyncio_queue::Event;
-use futures_lite::future::block_on;
-use support::{Log, Tasks, Woken, World, cancel_everywhere, poll};
+use support::{Log, Tasks, Woken, World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: LCK-10.
 #[test]

@@ -1,5 +1,6 @@
 //! `PriorityQueue`, `LifoQueue`, storages of one's own, reserved room, batches, and queues as streams.
 
+mod driver;
 mod support;
 
 use std::cell::Cell;
@@ -10,8 +11,8 @@ use asyncio_queue::{
     GetError, Items, LifoQueue, PriorityQueue, PutError, Queue, QueueShutDown, Storage,
 };
 use futures_lite::StreamExt;
-use futures_lite::future::{block_on, zip};
-use support::{Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::zip;
+use support::{Tasks, World, block_on, cancel_everywhere, poll};
 
 #[test]
 fn a_priority_queue_gives_the_lowest_first_and_of_equals_the_first() {

@@ -1,5 +1,6 @@
 //! `Lock`: order, fairness, cancellation, and the guard.
 
+mod driver;
 mod support;
 
 use std::cell::Cell;
@@ -7,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 
 use asyncio_queue::Lock;
-use futures_lite::future::{block_on, yield_now};
-use support::{Log, Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::yield_now;
+use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: LCK-01.
 #[test]

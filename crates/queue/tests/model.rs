@@ -3,6 +3,7 @@
 //! Ten tasks (slots) start, poll and drop operations. The model says of each poll whether it is ready, of each
 //! step who is woken by it, and of each state who must have been woken by now.
 
+mod driver;
 mod support;
 
 use std::collections::VecDeque;

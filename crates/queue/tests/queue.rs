@@ -1,5 +1,6 @@
 //! `Queue`: order, waiting, cancellation, `join`, shutdown.
 
+mod driver;
 mod support;
 
 use std::cell::{Cell, RefCell};
@@ -8,8 +9,8 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use asyncio_queue::{GetError, PutError, Queue, QueueShutDown, TaskDoneError};
-use futures_lite::future::{block_on, yield_now, zip};
-use support::{Log, Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::{yield_now, zip};
+use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: QUE-01.
 #[test]

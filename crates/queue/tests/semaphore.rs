@@ -1,12 +1,13 @@
 //! `Semaphore`: permits, strict order, and permits of waiters that are cancelled.
 
+mod driver;
 mod support;
 
 use std::pin::pin;
 
 use asyncio_queue::Semaphore;
-use futures_lite::future::{block_on, yield_now};
-use support::{Log, Tasks, World, cancel_everywhere, poll};
+use futures_lite::future::yield_now;
+use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
 /// Behaviour: LCK-28.
 #[test]

@@ -3,31 +3,43 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
+pub(crate) use crate::driver::block_on;
+
 /// Tasks that run in the order in which they were woken, as on the loop, but by hand.
 #[derive(Default)]
 pub(crate) struct Tasks<'a> {
     tasks: Vec<Option<Pin<Box<dyn Future<Output = ()> + 'a>>>>,
     wakes: Vec<Arc<TaskWake>>,
-    ready: Arc<Mutex<VecDeque<usize>>>,
+    ready: Arc<Ready>,
+}
+
+/// The ready queue, and whoever drives it.
+#[derive(Default)]
+struct Ready {
+    queue: Mutex<VecDeque<usize>>,
+    driver: Mutex<Option<Waker>>,
 }
 
 struct TaskWake {
     id: usize,
     queued: AtomicBool,
-    ready: Arc<Mutex<VecDeque<usize>>>,
+    ready: Arc<Ready>,
 }
 
 impl Wake for TaskWake {
     fn wake(self: Arc<Self>) {
         if !self.queued.swap(true, Ordering::Relaxed) {
-            self.ready.lock().unwrap().push_back(self.id);
+            self.ready.queue.lock().unwrap().push_back(self.id);
+            if let Some(driver) = &*self.ready.driver.lock().unwrap() {
+                driver.wake_by_ref();
+            }
         }
     }
 }
@@ -46,7 +58,14 @@ impl<'a> Tasks<'a> {
 
     /// Runs what is ready now, each once.
     pub(crate) fn tick(&mut self) {
-        let batch: Vec<usize> = self.ready.lock().unwrap().drain(..).collect();
+        block_on(poll_fn(|_| {
+            self.run_ready();
+            Poll::Ready(())
+        }));
+    }
+
+    fn run_ready(&mut self) {
+        let batch: Vec<usize> = self.ready.queue.lock().unwrap().drain(..).collect();
         for id in batch {
             self.wakes[id].queued.store(false, Ordering::Relaxed);
             let Some(mut task) = self.tasks[id].take() else { continue };
@@ -59,13 +78,20 @@ impl<'a> Tasks<'a> {
 
     /// Ticks until nothing is ready.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..1_000 {
-            if self.ready.lock().unwrap().is_empty() {
-                return;
+        let mut ticks = 0;
+        block_on(poll_fn(|cx| {
+            // Whoever drives this polls again because a task is woken, and for no other reason.
+            *self.ready.driver.lock().unwrap() = Some(cx.waker().clone());
+            self.run_ready();
+            ticks += 1;
+            assert!(ticks < 1_000, "the tasks never come to rest");
+            if self.ready.queue.lock().unwrap().is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
-            self.tick();
-        }
-        panic!("the tasks never come to rest");
+        }));
+        *self.ready.driver.lock().unwrap() = None;
     }
 
     /// Drops a task.
