@@ -1,6 +1,6 @@
 //! Where a message ends: one separator, or the first of several.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 /// The separators of one `readuntil`, and where its search goes on.
 pub(crate) struct Search<'a> {
@@ -35,7 +35,9 @@ impl<'a> Search<'a> {
         }
         let mut best: Option<Match> = None;
         for separator in self.separators {
-            let Some(at) = memmem::find(&buffer[self.offset..], separator) else { continue };
+            // What ends behind the best match so far could not be better.
+            let until = best.as_ref().map_or(buffer.len(), |best| best.end);
+            let Some(at) = find(&buffer[self.offset..until], separator) else { continue };
             let start = self.offset + at;
             let end = start + separator.len();
             let better = best.as_ref().is_none_or(|best| (end, best.start) < (best.end, start));
@@ -48,6 +50,14 @@ impl<'a> Search<'a> {
             self.offset = (buffer.len() + 1).saturating_sub(self.longest);
             self.offset
         })
+    }
+}
+
+fn find(bytes: &[u8], separator: &[u8]) -> Option<usize> {
+    match separator {
+        // Lines: the search for several bytes is slow to start, and these are short.
+        [byte] => memchr(*byte, bytes),
+        _ => memmem::find(bytes, separator),
     }
 }
 
