@@ -197,11 +197,6 @@ impl Signal {
         }
     }
 
-    /// Whether the member is in the list, or has ended.
-    pub(crate) fn is_raised(&self) -> bool {
-        self.raised.load(Ordering::Acquire)
-    }
-
     /// Lets the next wake through; to be called right before the member is polled.
     pub(crate) fn lower(&self) {
         self.raised.store(false, Ordering::Release);

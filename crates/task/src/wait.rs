@@ -21,11 +21,11 @@ pub enum ReturnWhen {
     AllCompleted,
 }
 
-/// Waits until `return_when` holds, or `timeout` (`None`: for ever) has passed, moves the tasks that have ended out of
+/// Waits until `return_when` holds, or `timeout_after` (`None`: for ever) has passed, moves the tasks that have ended out of
 /// `tasks` and returns them; the pending ones stay in `tasks`. Both keep their order.
 ///
 /// Nothing is cancelled, and a timeout is no error: fewer tasks come back. The returned tasks are awaited for their
-/// results, which they give at once. Without tasks it returns at once. `timeout` is measured on the loop's clock.
+/// results, which they give at once. Without tasks it returns at once. `timeout_after` is measured on the loop's clock.
 ///
 /// # Cancel safety
 ///

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_coro::yield_now;
-use asyncio_task::{Task, create_task, sleep, timeout};
+use asyncio_task::{Task, TaskGroup, create_task, gather, sleep, timeout};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -72,6 +72,43 @@ fn a_large_future_is_a_second_allocation() {
         };
         large().await;
         assert_eq!(allocations(large).await, 2);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_child_of_a_group_is_three_allocations() {
+    asyncio_loop::run(async {
+        let group = async || {
+            let children = TaskGroup::scope(async |group| {
+                for _ in 0..1000 {
+                    group.create_task(async {
+                        yield_now().await;
+                        Ok::<_, ()>(())
+                    });
+                }
+                Ok(())
+            });
+            children.await.unwrap();
+        };
+        group().await;
+        // The group's lists grow a few times.
+        assert_eq!(allocations(group).await / 1000, 3);
+    })
+    .unwrap();
+}
+
+#[test]
+fn gather_looks_at_each_member_only_when_it_was_woken() {
+    asyncio_loop::testing::run(async {
+        let one_by_one = async || {
+            let members = (0..1000).map(|n| sleep(Duration::from_millis(n)));
+            gather(members).await.unwrap();
+        };
+        one_by_one().await;
+        // A task, and a waker for each look at one that has not ended; half a million if all were looked at each time.
+        let count = allocations(one_by_one).await;
+        assert!(count < 3000, "{count}");
     })
     .unwrap();
 }

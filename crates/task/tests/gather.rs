@@ -78,6 +78,24 @@ fn the_first_panic_ends_gather_at_once_and_later_ones_are_reported() {
     });
 }
 
+#[test]
+fn of_two_panics_in_one_tick_gather_gives_the_first_and_the_other_is_reported() {
+    run(async {
+        let reports = reports();
+        let error = gather([1, 2].map(|n| async move {
+            if n > 0 {
+                panic!("number {n}");
+            }
+        }))
+        .await
+        .unwrap_err();
+        assert_eq!(error.into_panic().downcast_ref::<String>().unwrap(), "number 1");
+        let reports = reports.take();
+        assert_eq!(reports.len(), 1);
+        assert!(reports[0].contains("number 2"), "{}", reports[0]);
+    });
+}
+
 /// Behaviour: TSK-92.
 #[test]
 fn a_cancelled_member_is_an_error_of_gather_and_does_not_cancel_who_awaits_it() {

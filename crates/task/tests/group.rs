@@ -3,7 +3,8 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::task::Poll;
 
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
@@ -243,6 +244,22 @@ fn an_error_of_the_body_while_it_is_being_cancelled_comes_last() {
         });
         assert_eq!(errors(result.await), ["child", "body"]);
         assert_eq!(current_task().unwrap().cancelling(), 0);
+    });
+}
+
+#[test]
+fn an_error_of_a_child_that_is_cancelled_in_the_same_step_is_heard() {
+    run(async {
+        let log = Log::default();
+        let result = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                current_task().expect("a child is a task").cancel();
+                Outcome::<()>::Err("all the same")
+            });
+            group.create_task(parked(&log, "sibling"));
+            pending::<Outcome>().await
+        });
+        assert_eq!(errors(result.await), ["all the same"]);
     });
 }
 
@@ -560,5 +577,28 @@ fn of_ten_thousand_children_only_those_that_were_woken_are_polled() {
         .await
         .unwrap();
         assert_eq!(polls.get(), 2 * CHILDREN + 50);
+    });
+}
+
+#[test]
+fn a_body_that_waits_is_not_polled_for_its_children() {
+    run(async {
+        let polls = Cell::new(0);
+        let group = TaskGroup::scope(async |group| {
+            let child = group.create_task(async {
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+                Outcome::Ok(())
+            });
+            let mut child = pin!(child);
+            poll_fn(|cx| {
+                polls.set(polls.get() + 1);
+                child.as_mut().poll(cx).map(|ended| ended.map_err(|_| "no value"))
+            })
+            .await
+        });
+        group.await.unwrap();
+        assert_eq!(polls.get(), 2);
     });
 }

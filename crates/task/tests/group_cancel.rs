@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::cell::RefCell;
-use std::future::pending;
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
 use asyncio_task::{TaskGroup, create_task, current_task, sleep, timeout};
-use support::{Log, Outcome, errors, fail_after, here, millis, parked, run, secs, timed};
+use support::{Log, Outcome, errors, fail_after, here, millis, parked, reports, run, secs, timed};
 
 // ---- cancelled from outside
 
@@ -356,5 +357,49 @@ fn a_request_from_outside_wins_over_cancel() {
         assert!(!task.done());
         task.cancel();
         assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_cleanup_of_the_body_may_wait_for_as_many_turns_of_the_children_as_it_takes() {
+    run(async {
+        let (log, reports) = (Log::default(), reports());
+        let task = create_task({
+            let log = log.clone();
+            async move {
+                let place = RefCell::new(None::<Waker>);
+                let over = Cell::new(false);
+                let group = TaskGroup::scope(async |group| {
+                    group.create_task(async {
+                        while place.borrow().is_none() {
+                            yield_now().await;
+                        }
+                        for _ in 0..5_000 {
+                            yield_now().await;
+                        }
+                        over.set(true);
+                        place.take().expect("the cleanup waits").wake();
+                        pending::<Outcome>().await
+                    });
+                    let until_over = poll_fn(|cx| {
+                        place.replace(Some(cx.waker().clone()));
+                        if over.get() { Poll::Ready(()) } else { Poll::Pending }
+                    });
+                    try_finally(pending::<()>(), async || {
+                        until_over.await;
+                        log.push("clean");
+                    })
+                    .await;
+                    Outcome::Ok(())
+                });
+                group.await.expect("nobody fails");
+            }
+        });
+        yield_now().await;
+        yield_now().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["clean"]);
+        assert!(reports.take().is_empty());
     });
 }

@@ -410,22 +410,14 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let group = self.close.0;
         let mut is_failure = false;
-        let mut saw_body = false;
         // Body and children have their turns in the order in which they were woken. What becomes ready from here on has
         // its turn in the next tick.
         for _ in 0..group.ready.begin(cx.waker()) {
             match group.ready.pop() {
                 None => break,
-                Some(BODY) => {
-                    saw_body = true;
-                    is_failure |= self.as_mut().poll_body();
-                }
+                Some(BODY) => is_failure |= self.as_mut().poll_body(),
                 Some(index) => is_failure |= group.poll_child(index),
             }
-        }
-        // While the task unwinds, the scopes in the body count as looked after only in passes that poll them.
-        if !saw_body && !self.place.signal.is_raised() {
-            is_failure |= self.as_mut().poll_body();
         }
         // Not before: who was ready in this tick has had its turn in it.
         if is_failure {
