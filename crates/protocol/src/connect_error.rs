@@ -63,6 +63,9 @@ impl fmt::Display for ConnectError {
         write!(f, "cannot connect to {}: ", self.target)?;
         match &self.cause {
             Cause::Before(error) => write!(f, "{error}"),
+            Cause::Attempts(attempts) if attempts[0].0.to_string() == self.target => {
+                write!(f, "{}", attempts[0].1)
+            }
             Cause::Attempts(attempts) => {
                 for (index, (addr, error)) in attempts.iter().enumerate() {
                     let separator = if index == 0 { "" } else { "; " };
@@ -74,11 +77,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl Error for ConnectError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.first())
-    }
-}
+/// No `source`: the text tells the causes already, all of them.
+impl Error for ConnectError {}
 
 impl From<ConnectError> for io::Error {
     fn from(error: ConnectError) -> Self {

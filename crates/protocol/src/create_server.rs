@@ -173,11 +173,8 @@ impl fmt::Display for BindError {
     }
 }
 
-impl Error for BindError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
-}
+/// No `source`: the text tells the cause already.
+impl Error for BindError {}
 
 impl From<BindError> for io::Error {
     fn from(error: BindError) -> Self {

@@ -71,9 +71,15 @@ fn the_error_names_every_address_that_was_tried() {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(error.tried()[0].0, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let text = error.to_string();
+        let told = format!("cannot connect to 127.0.0.1:{port}: Connection refused");
+        assert!(text.starts_with(&told) && !text.contains(';'), "an address is told once: {text}");
+
+        let connected = create_connection(Client::default, "localhost", port).await;
+        let named = connected.map(drop).unwrap_err().to_string();
+        let told = format!("cannot connect to localhost:{port}: ");
         assert!(
-            text.starts_with(&format!("cannot connect to 127.0.0.1:{port}: 127.0.0.1:{port}: ")),
-            "{text}"
+            named.starts_with(&told) && named.contains(&format!("127.0.0.1:{port}: ")),
+            "{named}"
         );
         let error = io::Error::from(error);
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);

@@ -19,8 +19,8 @@ use crate::reader::StreamReader;
 use crate::stream_protocol::StreamState;
 use crate::writer::StreamWriter;
 
-/// Starts `program` with `args`, without a shell. Await what this returns, after setting options
-/// on it. Standard streams are inherited unless they are asked for as pipes.
+/// Starts `program`, without a shell. Await what this returns, after giving it arguments and
+/// setting options on it. Standard streams are inherited unless they are asked for as pipes.
 ///
 /// # Cancel safety
 ///
@@ -38,7 +38,8 @@ use crate::writer::StreamWriter;
 /// use std::process::Stdio;
 ///
 /// asyncio_loop::run(async {
-///     let mut sort = create_subprocess_exec("sort", ["-r"])
+///     let mut sort = create_subprocess_exec("sort")
+///         .arg("-r")
 ///         .stdin(Stdio::piped())
 ///         .stdout(Stdio::piped())
 ///         .await
@@ -50,14 +51,8 @@ use crate::writer::StreamWriter;
 /// })
 /// .unwrap();
 /// ```
-pub fn create_subprocess_exec<A>(program: impl AsRef<OsStr>, args: A) -> CreateSubprocess
-where
-    A: IntoIterator,
-    A::Item: AsRef<OsStr>,
-{
-    let mut command = Command::new(program);
-    command.args(args);
-    CreateSubprocess { command, limit: DEFAULT_LIMIT }
+pub fn create_subprocess_exec(program: impl AsRef<OsStr>) -> CreateSubprocess {
+    CreateSubprocess { command: Command::new(program), limit: DEFAULT_LIMIT }
 }
 
 /// A child process to be; see [`create_subprocess_exec`]. Await it.
@@ -68,6 +63,18 @@ pub struct CreateSubprocess {
 }
 
 impl CreateSubprocess {
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
+        self.command.args(args);
+        self
+    }
+
     /// What the child reads as its standard input.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);
@@ -218,12 +225,18 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// Those of the pipes.
+    /// Those of the pipes; [`InvalidInput`](io::ErrorKind::InvalidInput) when there is `input` and
+    /// standard input is no pipe of ours.
     pub async fn communicate(
         &mut self,
         input: Option<&[u8]>,
     ) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
         let Self { stdin, stdout, stderr, .. } = self;
+        if stdin.is_none() && input.is_some_and(|input| !input.is_empty()) {
+            let message = "there is input for a process whose standard input is no pipe; \
+                           start it with `.stdin(Stdio::piped())`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let outputs = zip(read_all(stdout), read_all(stderr));
         let (fed, (out, err)) = zip(feed(stdin, input), outputs).await;
         fed?;

@@ -110,7 +110,8 @@ fn a_read_that_timed_out_leaves_its_bytes_for_the_next() {
 #[test]
 fn a_cancelled_wait_for_a_child_does_not_touch_it_and_communicate_keeps_its_output() {
     run(async {
-        let mut child = create_subprocess_exec("sh", ["-c", "echo early; cat; echo late"])
+        let mut child = create_subprocess_exec("sh")
+            .args(["-c", "echo early; cat; echo late"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .await

@@ -12,7 +12,8 @@ use futures_lite::io::AsyncWriteExt;
 
 /// Runs a Python program with pipes; `None`: there is no python3.
 async fn python(name: &str, program: &str, arg: &str) -> Option<Process> {
-    let child = create_subprocess_exec("python3", ["-c", program, arg])
+    let child = create_subprocess_exec("python3")
+        .args(["-c", program, arg])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .await;

@@ -14,7 +14,7 @@ use asyncio_stream::{CreateSubprocess, create_subprocess_exec};
 use asyncio_task::{create_task, gather, timeout};
 
 fn shell(script: &str) -> CreateSubprocess {
-    create_subprocess_exec("sh", ["-c", script])
+    create_subprocess_exec("sh").args(["-c", script])
 }
 
 fn piped(script: &str) -> CreateSubprocess {
@@ -34,6 +34,18 @@ fn what_is_written_to_stdin_comes_back_on_stdout() {
         assert_eq!(stdout, b"some data");
         assert_eq!(cat.wait().await, 0);
         assert_eq!(cat.returncode(), Some(0));
+    })
+    .unwrap();
+}
+
+#[test]
+fn input_for_a_process_whose_stdin_is_no_pipe_is_an_error_and_not_lost_in_silence() {
+    run(async {
+        let mut child = shell("true").stdin(Stdio::null()).await.unwrap();
+        let error = child.communicate(Some(b"to nobody")).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("Stdio::piped()"), "{error}");
+        assert_eq!(child.wait().await, 0);
     })
     .unwrap();
 }
@@ -158,7 +170,7 @@ fn ten_children_at_once_and_ten_waits_for_one() {
 #[test]
 fn a_program_that_does_not_exist_is_an_error() {
     run(async {
-        let missing = create_subprocess_exec("/no/such/program", ["x"]).stdin(Stdio::piped());
+        let missing = create_subprocess_exec("/no/such/program").args(["x"]).stdin(Stdio::piped());
         assert_eq!(missing.await.unwrap_err().kind(), io::ErrorKind::NotFound);
     })
     .unwrap();

@@ -1,6 +1,6 @@
 //! `create_task`: a future becomes a task of the running loop.
 
-use std::future::Future;
+use std::future::IntoFuture;
 use std::panic::Location;
 
 use asyncio_loop::get_running_loop;
@@ -42,13 +42,14 @@ use crate::task::{Handle, Task};
 #[track_caller]
 pub fn create_task<F>(future: F) -> Task<F::Output>
 where
-    F: Future + 'static,
-    F::Output: 'static,
+    F: IntoFuture<IntoFuture: 'static, Output: 'static>,
 {
     match get_running_loop() {
-        Ok(event_loop) => {
-            Task::new(Handle::Loop(spawn::spawn(&event_loop, Location::caller(), future)))
-        }
+        Ok(event_loop) => Task::new(Handle::Loop(spawn::spawn(
+            &event_loop,
+            Location::caller(),
+            future.into_future(),
+        ))),
         Err(error) => panic!("create_task: {error}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
@@ -56,9 +56,9 @@ use crate::task::Handle;
 /// ```
 #[doc(alias = "join_all")]
 #[track_caller]
-pub fn gather<I>(futures: I) -> Gather<<I::Item as Future>::Output>
+pub fn gather<I>(futures: I) -> Gather<<I::Item as IntoFuture>::Output>
 where
-    I: IntoIterator<Item: Future<Output: 'static> + 'static>,
+    I: IntoIterator<Item: IntoFuture<Output: 'static, IntoFuture: 'static>>,
 {
     Gather { leaf: LeafScope::new(All::new(spawn_all(futures, Location::caller()))) }
 }
@@ -95,7 +95,7 @@ where
 #[track_caller]
 pub fn try_gather<I, T, E>(futures: I) -> TryGather<T, E>
 where
-    I: IntoIterator<Item: Future<Output = Result<T, E>> + 'static>,
+    I: IntoIterator<Item: IntoFuture<Output = Result<T, E>, IntoFuture: 'static>>,
     T: 'static,
     E: 'static,
 {
@@ -332,14 +332,14 @@ impl<K: Kind> Join for All<K> {
 fn spawn_all<I>(
     futures: I,
     site: &'static Location<'static>,
-) -> Vec<Handle<<I::Item as Future>::Output>>
+) -> Vec<Handle<<I::Item as IntoFuture>::Output>>
 where
-    I: IntoIterator<Item: Future<Output: 'static> + 'static>,
+    I: IntoIterator<Item: IntoFuture<Output: 'static, IntoFuture: 'static>>,
 {
     match get_running_loop() {
         Ok(event_loop) => futures
             .into_iter()
-            .map(|future| Handle::Loop(spawn::spawn(&event_loop, site, future)))
+            .map(|future| Handle::Loop(spawn::spawn(&event_loop, site, future.into_future())))
             .collect(),
         Err(error) => panic!("gather: {error}"),
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -45,8 +45,11 @@ use pin_project_lite::pin_project;
 /// }).unwrap();
 /// ```
 #[doc(alias = "wait_for")]
-pub fn timeout<F: Future>(delay: impl Into<Option<Duration>>, body: F) -> Timeout<F> {
-    Timeout::new(delay.into().map_or(Deadline::Never, Deadline::After), body)
+pub fn timeout<F: IntoFuture>(
+    delay: impl Into<Option<Duration>>,
+    body: F,
+) -> Timeout<F::IntoFuture> {
+    Timeout::new(delay.into().map_or(Deadline::Never, Deadline::After), body.into_future())
 }
 
 /// Runs `body` until `when` at the latest, on the loop's clock (`None`: for ever); otherwise as [`timeout`].
@@ -72,8 +75,11 @@ pub fn timeout<F: Future>(delay: impl Into<Option<Duration>>, body: F) -> Timeou
 ///     }
 /// }).unwrap();
 /// ```
-pub fn timeout_at<F: Future>(when: impl Into<Option<Instant>>, body: F) -> Timeout<F> {
-    Timeout::new(when.into().map_or(Deadline::Never, Deadline::At), body)
+pub fn timeout_at<F: IntoFuture>(
+    when: impl Into<Option<Instant>>,
+    body: F,
+) -> Timeout<F::IntoFuture> {
+    Timeout::new(when.into().map_or(Deadline::Never, Deadline::At), body.into_future())
 }
 
 pin_project! {

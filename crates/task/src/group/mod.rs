@@ -29,7 +29,7 @@ mod handle;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -216,9 +216,10 @@ impl<'scope, 'env, E: 'env> TaskGroup<'scope, 'env, E> {
     #[track_caller]
     pub fn create_task<T, F>(&'scope self, future: F) -> Task<T>
     where
-        F: Future<Output = Result<T, E>> + 'scope,
+        F: IntoFuture<Output = Result<T, E>, IntoFuture: 'scope>,
         T: 'scope,
     {
+        let future = future.into_future();
         let site = Location::caller();
         if self.is_closed.get() {
             drop(future);

@@ -52,7 +52,7 @@ pub async fn index(service: &Service, dir: &Path) -> Result<Vec<String>> {
 
 /// The paths of the files in `dir`, relative to it: those that git knows of, or else all.
 async fn list(dir: &Path) -> io::Result<Vec<String>> {
-    let git = create_subprocess_exec("git", ["ls-files", "-z"]).current_dir(dir);
+    let git = create_subprocess_exec("git").args(["ls-files", "-z"]).current_dir(dir);
     if let Ok(mut git) = git.stdout(Stdio::piped()).stderr(Stdio::null()).await {
         let (listed, _) = git.communicate(None).await?;
         if git.wait().await == 0 {
