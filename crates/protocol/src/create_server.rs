@@ -205,10 +205,14 @@ fn bind_all(
     let mut sockets = Vec::new();
     let mut unavailable = None;
     for &addr in addrs {
-        let Ok(socket) =
-            Socket::new(Domain::for_address(addr), Type::STREAM, Some(IpProtocol::TCP))
-        else {
-            continue; // this machine does not speak that family
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(IpProtocol::TCP));
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                // Most likely this machine does not speak that family.
+                unavailable = Some(BindError { addr, error });
+                continue;
+            }
         };
         match bind(&socket, addr, reuse_address, reuse_port) {
             Ok(()) => sockets.push(socket),

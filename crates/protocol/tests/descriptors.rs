@@ -31,6 +31,8 @@ fn out_of_descriptors_the_server_reports_rests_and_loses_no_connection() {
             yield_now().await;
         }
         assert!(reports.borrow()[0].contains("out of system resources"), "{reports:?}");
+        let error = create_server(Echo::default, "127.0.0.1", 0).await.unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1:0") && error.contains("Too many open files"), "{error}");
         setrlimit(Resource::Nofile, before).unwrap();
         for _ in 0..20 {
             yield_now().await;

@@ -168,8 +168,8 @@ impl fmt::Debug for CreateSubprocess {
 
 /// A child process.
 ///
-/// It is reaped when it ends, in any case. Dropping this does not kill it: it closes the pipes,
-/// and lets it run.
+/// It is reaped when it ends, in any case. Dropping this does not kill it: it closes its standard
+/// input, throws away what it still writes to our pipes, and lets it run.
 pub struct Process {
     child: Child,
     /// Each of its pipes, whoever has the end by now.

@@ -2,6 +2,8 @@
 
 use std::future::{IntoFuture, poll_fn};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::task::Poll;
@@ -206,6 +208,19 @@ fn a_creation_dropped_at_any_point_kills_the_child() {
             let end = timeout(Duration::from_secs(30), end).await;
             assert_eq!(end.expect("the child is dead"), 0);
         }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_dropped_process_lives_on_without_input_and_its_output_is_thrown_away() {
+    run(async {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let script = "cat; head -c 300000 /dev/zero; echo lived on >&2";
+        let child = shell(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        drop(child.stderr(OwnedFd::from(theirs)).await.unwrap());
+        let told = to_thread(move || io::read_to_string(&mut ours).unwrap());
+        assert_eq!(told.await, "lived on\n");
     })
     .unwrap();
 }
