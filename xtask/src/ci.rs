@@ -24,7 +24,7 @@ enum Outcome {
 
 type Step = (&'static str, fn(&Shell) -> Result<Outcome>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("fmt", |sh| cargo(sh, "fmt --all --check")),
     ("tiers", |sh| Tiers {}.run(sh).map(passed)),
     ("tidy", |sh| Tidy {}.run(sh).map(passed)),
@@ -35,6 +35,8 @@ const STEPS: [Step; 11] = [
     ("test-matrix", test_matrix),
     ("other-runtimes", other_runtimes),
     ("loom", loom),
+    // The limits on instructions are those of an optimised build.
+    ("budgets", |sh| cargo(sh, "test --release -p tests --test budgets")),
     ("address-sanitizer", address_sanitizer),
 ];
 

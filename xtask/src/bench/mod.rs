@@ -43,10 +43,10 @@ const ROUNDS: usize = 5;
 impl Bench {
     pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
         if self.check {
-            let check = Command::cargo("check --locked").arg("--manifest-path").arg(MANIFEST);
+            let check = Command::cargo("check").arg("--manifest-path").arg(MANIFEST);
             return check.run(sh);
         }
-        let build = Command::cargo("build --release --locked").arg("--manifest-path").arg(MANIFEST);
+        let build = Command::cargo("build --release").arg("--manifest-path").arg(MANIFEST);
         build.run(sh)?;
         let programs = Programs::find(sh)?;
         let plan = Plan { is_quick: self.quick, names: self.names.clone() };
