@@ -98,8 +98,8 @@ impl SelectorTransport {
             self.force_close(Some(error));
             return None;
         }
-        if self.reading.handed_over.get() && buffer.is_some() {
-            // The new protocol would not know what to do with the old one's buffer.
+        if self.reading.handed_over.get() {
+            // The new protocol is to be asked, whatever the old one said.
             self.queue_read(endpoint);
             return None;
         }
