@@ -216,3 +216,23 @@ impl fmt::Display for ReleaseError {
 }
 
 impl Error for ReleaseError {}
+
+/// Why [`Subscriber::get`](crate::Subscriber::get) got no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BroadcastError {
+    /// The subscriber was too slow: so many items are lost to it.
+    Lagged(u64),
+    /// Everything has been got, and nothing will come any more.
+    ShutDown,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BroadcastError::Lagged(missed) => write!(f, "missed {missed} items"),
+            BroadcastError::ShutDown => f.write_str("broadcast is shut down"),
+        }
+    }
+}
+
+impl Error for BroadcastError {}

@@ -9,7 +9,11 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 
-use asyncio_queue::{Event, Lock, Queue, Semaphore};
+use asyncio_queue::{
+    Barrier, BoundedSemaphore, CapacityLimiter, Condition, Event, LifoQueue, Lock, PriorityQueue,
+    Queue, RwLock, Semaphore, Storage, sync,
+};
+use futures_lite::StreamExt;
 use support::poll;
 
 thread_local! {
@@ -54,31 +58,84 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| drop(Box::new(1))), 1);
 }
 
-#[test]
-fn a_bounded_queue_allocates_nothing_in_the_steady_state() {
-    let queue = Queue::new(128);
-    let round = || {
+/// What a round of puts and gets allocates when it is not the first one.
+fn of_a_round<S: Storage<u32>>(queue: &Queue<u32, S>) -> usize {
+    let mut batch = Vec::with_capacity(128);
+    let mut round = || {
         for number in 0..128 {
             now(queue.put(number)).unwrap();
         }
         // One that waits at each end, and is served.
         let mut put = pin!(queue.put(128));
         assert!(poll(put.as_mut()).is_pending());
-        for number in 0..128 {
-            assert_eq!(now(queue.get()), Ok(number));
+        for _ in 0..64 {
+            now(queue.get()).unwrap();
         }
         assert!(poll(put).is_ready());
-        assert_eq!(now(queue.get()), Ok(128));
+        now(queue.reserve()).unwrap().put(129).unwrap();
+        assert_eq!(now(queue.get_batch(&mut batch, 128)), Ok(66));
+        batch.clear();
         let mut get = pin!(queue.get());
         assert!(poll(get.as_mut()).is_pending());
+        let mut items = pin!(queue.items());
+        assert!(poll(pin!(items.next())).is_pending());
+        queue.put_nowait(0).unwrap();
         queue.put_nowait(0).unwrap();
         assert!(poll(get).is_ready());
-        for _ in 0..130 {
+        assert!(poll(pin!(items.next())).is_ready());
+        for _ in 0..132 {
             queue.task_done().unwrap();
         }
     };
     round();
+    allocations(round)
+}
+
+#[test]
+fn a_bounded_queue_allocates_nothing_in_the_steady_state() {
+    assert_eq!(of_a_round(&Queue::new(128)), 0);
+    assert_eq!(of_a_round(&LifoQueue::new(128)), 0);
+    assert_eq!(of_a_round(&PriorityQueue::new(128)), 0);
+}
+
+#[test]
+fn a_bounded_queue_for_threads_allocates_nothing_unless_somebody_waits() {
+    let queue = sync::Queue::new(128);
+    let round = || {
+        for number in 0..128 {
+            now(queue.put(number)).unwrap();
+        }
+        for number in 0..128 {
+            assert_eq!(now(queue.get()), Ok(number));
+        }
+    };
     assert_eq!(allocations(round), 0);
+}
+
+#[test]
+fn the_other_tools_never_allocate_either() {
+    let (condition, barrier) = (Condition::new(0), Barrier::new(2).unwrap());
+    let (bounded, limiter, lock) =
+        (BoundedSemaphore::new(1), CapacityLimiter::new(1), RwLock::new(0));
+    assert_eq!(
+        allocations(|| {
+            let mut wait = pin!(condition.wait(now(condition.acquire())));
+            assert!(poll(wait.as_mut()).is_pending());
+            condition.notify(&now(condition.acquire()), 1);
+            assert!(poll(wait).is_ready());
+            let mut first = pin!(barrier.wait());
+            assert!(poll(first.as_mut()).is_pending());
+            assert!(poll(pin!(barrier.wait())).is_ready() && poll(first).is_ready());
+            let held = (now(bounded.acquire()), now(limiter.acquire()), now(lock.read()));
+            let (mut permit, mut token) = (pin!(bounded.acquire()), pin!(limiter.acquire()));
+            let mut write = pin!(lock.write());
+            assert!(poll(permit.as_mut()).is_pending() && poll(token.as_mut()).is_pending());
+            assert!(poll(write.as_mut()).is_pending());
+            drop(held);
+            assert!(poll(permit).is_ready() && poll(token).is_ready() && poll(write).is_ready());
+        }),
+        0
+    );
 }
 
 #[test]

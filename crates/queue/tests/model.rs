@@ -9,16 +9,20 @@ mod support;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use asyncio_queue::{GetError, Lock, LockGuard, PutError, Queue, Semaphore, SemaphorePermit};
+use asyncio_queue::{
+    GetError, LifoQueue, Lock, LockGuard, PriorityQueue, PutError, Queue, Semaphore,
+    SemaphorePermit, Storage,
+};
 use support::{Random, Woken};
 
 const SLOTS: usize = 10;
-const SEEDS: u64 = 400;
-const STEPS: usize = 300;
+const SEEDS: u64 = 10_000;
+const STEPS: usize = 40;
 
 /// A task that runs one operation at a time.
 struct Slot<'a, T> {
@@ -118,7 +122,9 @@ fn check_woken<T>(slots: &[Slot<'_, T>], models: &mut [&mut Waiters], context: i
 #[derive(Default)]
 struct QueueModel {
     maxsize: usize,
+    order: Order,
     items: VecDeque<u32>,
+    reserved: usize,
     getters: Waiters,
     putters: Waiters,
     /// The item that a waiting put holds.
@@ -126,9 +132,30 @@ struct QueueModel {
     shut_down: bool,
 }
 
+/// Which item leaves first.
+#[derive(Clone, Copy, Debug, Default)]
+enum Order {
+    #[default]
+    First,
+    Last,
+    Lowest,
+}
+
 impl QueueModel {
     fn full(&self) -> bool {
-        self.maxsize > 0 && self.items.len() >= self.maxsize
+        self.maxsize > 0 && self.items.len() + self.reserved >= self.maxsize
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        let lowest = self.items.iter().min();
+        match self.order {
+            Order::First => self.items.pop_front(),
+            Order::Last => self.items.pop_back(),
+            Order::Lowest => {
+                let at = self.items.iter().position(|item| Some(item) == lowest)?;
+                self.items.remove(at)
+            }
+        }
     }
 
     fn put_nowait(&mut self, item: u32) -> Result<(), PutError<u32>> {
@@ -144,7 +171,7 @@ impl QueueModel {
     }
 
     fn get_nowait(&mut self) -> Result<u32, GetError> {
-        match self.items.pop_front() {
+        match self.next() {
             Some(item) => {
                 self.putters.notify_one();
                 Ok(item)
@@ -194,11 +221,29 @@ impl QueueModel {
 /// Behaviour: XTR-06.
 #[test]
 fn a_queue_agrees_with_its_model_under_random_cancels() {
+    check_queue(Order::First, |maxsize| Box::new(Queue::new(maxsize)));
+}
+
+#[test]
+fn a_lifo_queue_agrees_with_its_model_under_random_cancels() {
+    check_queue(Order::Last, LifoQueue::new);
+}
+
+#[test]
+fn a_priority_queue_agrees_with_its_model_under_random_cancels() {
+    check_queue(Order::Lowest, PriorityQueue::new);
+}
+
+fn check_queue<S: Storage<u32>, Q: Deref<Target = Queue<u32, S>>>(
+    order: Order,
+    make: impl Fn(usize) -> Q,
+) {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let maxsize = random.below(4);
-        let queue = Queue::new(maxsize);
-        let mut model = QueueModel { maxsize, ..QueueModel::default() };
+        let queue = make(maxsize);
+        let mut rooms = Vec::new();
+        let mut model = QueueModel { maxsize, order, ..QueueModel::default() };
         let mut slots: [Slot<'_, (bool, u32)>; SLOTS] = Slot::all();
         let put = async |item| match queue.put(item).await {
             Ok(()) => (true, item),
@@ -211,9 +256,10 @@ fn a_queue_agrees_with_its_model_under_random_cancels() {
         for step in 0..STEPS {
             let context = (seed, step);
             let slot = random.below(SLOTS);
-            let item = step as u32;
+            // Some of them are equal.
+            let item = (step * 7 % 31) as u32;
             let idle = slots[slot].future.is_none();
-            match random.below(20) {
+            match random.below(23) {
                 0..5 if idle => {
                     let expected = match model.get_nowait() {
                         Ok(item) => Some((true, item)),
@@ -256,12 +302,36 @@ fn a_queue_agrees_with_its_model_under_random_cancels() {
                     model.getters.notify_all();
                     model.putters.notify_all();
                 }
+                20 => {
+                    let expected = !model.shut_down && !model.full();
+                    model.reserved += usize::from(expected);
+                    let room = queue.reserve_nowait();
+                    assert_eq!(room.is_ok(), expected, "{context:?}");
+                    rooms.extend(room);
+                }
+                21 if !rooms.is_empty() => {
+                    rooms.pop();
+                    model.reserved -= 1;
+                    model.putters.notify_one();
+                }
+                22 => {
+                    if let Some(room) = rooms.pop() {
+                        model.reserved -= 1;
+                        if model.shut_down {
+                            model.putters.notify_one();
+                        } else {
+                            model.put_nowait(item).unwrap();
+                        }
+                        assert_eq!(room.put(item).is_err(), model.shut_down, "{context:?}");
+                    }
+                }
                 _ => {}
             }
             let (getters, putters) = (&mut model.getters, &mut model.putters);
             check_woken(&slots, &mut [getters, putters], context);
             let statistics = queue.statistics();
             assert_eq!(statistics.qsize, model.items.len(), "{context:?}");
+            assert_eq!(statistics.reserved, rooms.len(), "{context:?}");
             assert_eq!(statistics.getters, model.getters.line.len(), "{context:?}");
             assert_eq!(statistics.putters, model.putters.line.len(), "{context:?}");
             // Nobody sleeps in front of an item or of room unless somebody is on the way to it.
