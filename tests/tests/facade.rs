@@ -51,7 +51,8 @@ in_modules! {
     event_loop: EventLoop Handle Interrupted IoHandle LoopHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
-    queue: BrokenBarrierError GetError PutError QueueShutDown Storage;
+    queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
+        Watch sync;
     transport: Transport TransportBuilder;
     protocol: BufferedProtocol ByMut Protocol Server connect_accepted_socket connect_read_pipe
         connect_write_pipe create_connection create_server;

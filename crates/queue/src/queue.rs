@@ -1,5 +1,7 @@
 //! A queue between tasks, with backpressure, shutdown, and a count of what is not done yet.
 
+mod turns;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,7 +14,10 @@ use crate::error::{GetError, PutError, QueueShutDown, TaskDoneError};
 use crate::items::Items;
 use crate::room::Room;
 use crate::storage::Storage;
-use crate::turn::{Resource, Turn};
+use crate::turn::Turn;
+
+pub(crate) use turns::Emptiness;
+use turns::{Getting, Putting};
 
 /// A first-in-first-out queue between tasks of one thread.
 ///
@@ -511,83 +516,6 @@ impl<T> Default for Queue<T> {
 impl<T, S: Storage<T>> fmt::Debug for Queue<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.debug_as("Queue", f)
-    }
-}
-
-/// The next item of a queue, as what a `get` waits for.
-struct Getting<'a, T, S>(&'a Queue<T, S>);
-
-impl<T, S> Clone for Getting<'_, T, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, S> Copy for Getting<'_, T, S> {}
-
-impl<T, S: Storage<T>> Resource for Getting<'_, T, S> {
-    type Taken = Result<T, QueueShutDown>;
-
-    fn take(self) -> Option<Self::Taken> {
-        match self.0.get_nowait() {
-            Ok(item) => Some(Ok(item)),
-            Err(GetError::ShutDown) => Some(Err(QueueShutDown(()))),
-            Err(GetError::Empty) => None,
-        }
-    }
-
-    fn pass_on(self) {
-        if !self.0.empty() {
-            self.0.getters.notify_one();
-        }
-    }
-}
-
-/// The end of a queue's emptiness, as what those wait for who take the items themselves.
-pub(crate) struct Emptiness<'a, T, S>(pub(crate) &'a Queue<T, S>);
-
-impl<T, S> Clone for Emptiness<'_, T, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, S> Copy for Emptiness<'_, T, S> {}
-
-impl<T, S: Storage<T>> Resource for Emptiness<'_, T, S> {
-    type Taken = ();
-
-    fn take(self) -> Option<()> {
-        (self.0.is_shutdown.get() || !self.0.empty()).then_some(())
-    }
-
-    fn pass_on(self) {
-        Getting(self.0).pass_on();
-    }
-}
-
-/// Room in a queue, as what a `put` waits for. The item stays with the `put`.
-struct Putting<'a, T, S>(&'a Queue<T, S>);
-
-impl<T, S> Clone for Putting<'_, T, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, S> Copy for Putting<'_, T, S> {}
-
-impl<T, S: Storage<T>> Resource for Putting<'_, T, S> {
-    type Taken = ();
-
-    fn take(self) -> Option<()> {
-        (self.0.is_shutdown.get() || !self.0.full()).then_some(())
-    }
-
-    fn pass_on(self) {
-        if !self.0.full() {
-            self.0.putters.notify_one();
-        }
     }
 }
 
