@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use asyncio_coro::task::{TaskId, TaskRef};
 
@@ -35,13 +35,24 @@ struct Inner {
 /// What names a task in an error or a report, when the task itself may be gone.
 pub(crate) struct Identity {
     pub(crate) id: TaskId,
-    pub(crate) name: String,
+    /// Empty until somebody asks, for a task that was given no name: most errors of cancelled tasks are never read.
+    name: OnceLock<String>,
     pub(crate) site: &'static Location<'static>,
+}
+
+impl Identity {
+    pub(crate) fn new(id: TaskId, name: Option<String>, site: &'static Location<'static>) -> Self {
+        Self { id, name: name.map_or_else(OnceLock::new, OnceLock::from), site }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.get_or_init(|| self.id.default_name())
+    }
 }
 
 impl From<&TaskRef> for Identity {
     fn from(task: &TaskRef) -> Self {
-        Self { id: task.id(), name: task.name(), site: task.site() }
+        Self::new(task.id(), task.given_name(), task.site())
     }
 }
 
@@ -144,7 +155,7 @@ impl JoinError {
     /// The task's name when it ended.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.inner.task.name
+        self.inner.task.name()
     }
 
     /// Where the task was created.
@@ -156,7 +167,8 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { task: Identity { name, site, .. }, reason } = &*self.inner;
+        let Inner { task, reason } = &*self.inner;
+        let (name, site) = (task.name(), task.site);
         match reason {
             Reason::Cancelled => write!(f, "task {name} was cancelled"),
             Reason::Panicked(payload) => {

@@ -10,7 +10,7 @@ use crate::join_error::{Identity, JoinError};
 /// A task panicked, or a destructor of what it left did, and nobody holds its handle.
 pub(crate) fn panic(task: Identity, payload: Box<dyn Any + Send>) {
     let context = ExceptionContext::new("task panicked and nobody awaits it").with_panic(payload);
-    send(context.with_task(task.name).with_site(task.site));
+    send(context.with_task(task.name().to_owned()).with_site(task.site));
 }
 
 /// A handle is dropped that knows how its task ended, and has never told anybody.
@@ -18,7 +18,7 @@ pub(crate) fn unseen(error: JoinError) {
     if let Some((task, payload)) = error.split_panic() {
         let context =
             ExceptionContext::new("task panicked and was never awaited").with_panic(payload);
-        send(context.with_task(task.name).with_site(task.site));
+        send(context.with_task(task.name().to_owned()).with_site(task.site));
     }
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn lost_panic(payload: Box<dyn Any + Send>) {
 /// The waker of whoever awaits a child panicked.
 pub(crate) fn waker(task: Identity, payload: Box<dyn Any + Send>) {
     let context = ExceptionContext::new("panic in the waker of who awaits a task");
-    send(context.with_panic(payload).with_task(task.name).with_site(task.site));
+    send(context.with_panic(payload).with_task(task.name().to_owned()).with_site(task.site));
 }
 
 fn send(context: ExceptionContext) {

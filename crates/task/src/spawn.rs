@@ -61,7 +61,7 @@ impl Meta {
     }
 
     fn identity(&self) -> Identity {
-        Identity { id: self.info.id(), name: self.local().name(), site: self.info.site() }
+        Identity::new(self.info.id(), self.local().given_name(), self.info.site())
     }
 }
 

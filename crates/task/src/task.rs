@@ -128,7 +128,7 @@ impl<T> Task<T> {
     #[doc(alias = "name")]
     #[must_use]
     pub fn get_name(&self) -> String {
-        self.handle().identity().name
+        self.handle().identity().name().into()
     }
 
     /// Names the task, for reports.

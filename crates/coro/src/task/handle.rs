@@ -78,6 +78,12 @@ impl TaskRef {
         self.local().name()
     }
 
+    /// The name it was given, if any.
+    #[must_use]
+    pub fn given_name(&self) -> Option<String> {
+        self.local().given_name()
+    }
+
     /// Gives the task a name.
     pub fn set_name(&self, name: impl Into<Box<str>>) {
         self.local().set_name(name);

@@ -32,6 +32,12 @@ impl TaskId {
         TaskId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The name of a task that was given none: `Task-{id}`.
+    #[must_use]
+    pub fn default_name(self) -> String {
+        format!("Task-{self}")
+    }
+
     /// The number itself.
     #[must_use]
     pub const fn get(self) -> u64 {
@@ -144,10 +150,16 @@ impl LocalInfo<'_> {
     /// The name given by [`set_name`](LocalInfo::set_name), or `Task-{id}`.
     #[must_use]
     pub fn name(self) -> String {
+        self.given_name().unwrap_or_else(|| self.info.id.default_name())
+    }
+
+    /// The name given by [`set_name`](LocalInfo::set_name), if any: for who wants to put off making the default one.
+    #[must_use]
+    pub fn given_name(self) -> Option<String> {
         let name = self.info.name.take();
         let text = name.as_ref().map(|name| String::from(&*name.0));
         self.info.name.set(name);
-        text.unwrap_or_else(|| format!("Task-{}", self.info.id))
+        text
     }
 
     /// Gives the task a name.
