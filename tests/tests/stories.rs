@@ -21,12 +21,13 @@ fn a_builder_can_be_given_to_whatever_takes_a_future() {
         let port = server.local_addrs()[0].port();
         let connect = || open_connection("127.0.0.1", port).limit(100);
 
-        let (mut reader, _) = timeout(second, connect()).await.expect("in time").unwrap();
-        assert_eq!(reader.read_to_eof().await.unwrap(), b"hello");
-        let (mut reader, _) = create_task(connect()).await.unwrap().unwrap();
-        assert_eq!(reader.read_to_eof().await.unwrap(), b"hello");
-        for connected in gather((0..3).map(|_| connect())).await.unwrap() {
-            assert_eq!(connected.unwrap().0.read_to_eof().await.unwrap(), b"hello");
+        // A writer that is dropped closes the connection, so each is kept.
+        let in_time = timeout(second, connect()).await.expect("in time");
+        let as_a_task = create_task(connect()).await.unwrap();
+        let gathered = gather((0..3).map(|_| connect())).await.unwrap();
+        for connected in [in_time, as_a_task].into_iter().chain(gathered) {
+            let (mut reader, _writer) = connected.unwrap();
+            assert_eq!(reader.read_to_eof().await.unwrap(), b"hello");
         }
         let returncode = TaskGroup::scope(async |group| {
             let child = group.create_task(create_subprocess_exec("true")).await?;

@@ -491,7 +491,7 @@ fn a_loop_that_a_destructor_closes_at_the_end_of_its_thread_is_closed_in_order()
         }
     }
     thread_local!(static LAST: RefCell<Option<ClosedAtTheEnd>> = const { RefCell::new(None) });
-    let thread = std::thread::spawn(|| {
+    let thread = thread::spawn(|| {
         // First of all thread-locals, so that it is the last to be destroyed, behind those of the tiers.
         LAST.with_borrow_mut(|last| assert!(last.is_none()));
         let event_loop = EventLoop::new().unwrap();
