@@ -61,7 +61,7 @@ const BUDGETS: [Budget; 12] = [
     Budget { what: "data_received", work: PROTOCOL, counted: Allocations, limit: 0.0 },
     Budget { what: "a line of a stream", work: STREAMS, counted: Allocations, limit: 1.0 },
     Budget { what: "an idle echo by protocol", work: PROTOCOL, counted: SystemCalls, limit: 3.05 },
-    Budget { what: "an idle echo by streams", work: STREAMS, counted: SystemCalls, limit: 3.05 },
+    Budget { what: "an idle echo by streams", work: STREAMS, counted: SystemCalls, limit: 4.05 },
     Budget { what: "spawn and join", work: SPAWN_JOIN, counted: Instructions, limit: 1_900.0 },
     Budget { what: "a yield", work: YIELD, counted: Instructions, limit: 400.0 },
     Budget { what: "a wake of another task", work: ("wake", wakes), counted: Instructions, limit: 550.0 },

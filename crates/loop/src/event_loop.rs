@@ -66,8 +66,6 @@ pub(crate) struct Inner {
     pub(crate) sources: Sources,
     /// The memory for what a wait reports.
     pub(crate) events: Cell<Vec<Event>>,
-    /// Has the wait of the last tick reported anything?
-    pub(crate) has_reported: Cell<bool>,
     pub(crate) state: Cell<State>,
     /// Ends the run after the current tick.
     pub(crate) stopping: Cell<bool>,
@@ -144,7 +142,6 @@ impl EventLoop {
             selector: RefCell::new(Some(selector)),
             sources: Sources::default(),
             events: Cell::default(),
-            has_reported: Cell::new(false),
             state: Cell::new(State::Idle),
             stopping: Cell::new(false),
             main: RefCell::default(),

@@ -1,10 +1,6 @@
 //! One tick, in asyncio's order: choose the poll timeout, poll, queue what other threads sent, what became ready and
 //! what is due, then run exactly the entries that are queued now, first in, first out.
 //!
-//! A busy loop does not poll in the tick right after one whose poll reported something: that tick is for the tasks that
-//! those events woke. So a message to a task costs one wait, as one to a protocol does, and a descriptor waits for at
-//! most one tick more than in asyncio.
-//!
 //! Invariant I1: the pointer of a fired timer's entry is the number of its slot in the timers, plus one. Such an entry
 //! is only ever in the ready queue of the loop whose timers those are, and runs or is discarded while that loop is
 //! entered; its functions dereference nothing.
@@ -38,13 +34,7 @@ impl Inner {
         main: Option<&mut MainStep<'_>>,
     ) -> io::Result<bool> {
         self.drain_remote();
-        let has_reported = self.has_reported.replace(false);
-        if !self.ready.is_empty() && has_reported && may_block && !self.stopping.get() {
-            // What runs now is mostly what the events of the last tick woke: not worth a look of its own.
-            self.after_poll();
-        } else {
-            self.poll(may_block && self.ready.is_empty() && !self.stopping.get())?;
-        }
+        self.poll(may_block && self.ready.is_empty() && !self.stopping.get())?;
         self.queue_due_timers();
         Ok(self.run_ready(main))
     }
@@ -70,14 +60,9 @@ impl Inner {
         } else {
             self.wait(Wait::Poll)?;
         }
-        self.after_poll();
-        Ok(())
-    }
-
-    /// What has to be looked at in every tick.
-    fn after_poll(&self) {
         self.end_overdue_phase();
         self.take_interrupt();
+        Ok(())
     }
 
     /// How long to wait by the real clock.
@@ -136,7 +121,6 @@ impl Inner {
         };
         // What arrived through the door during the wait comes before what the wait reported.
         self.drain_remote();
-        self.has_reported.set(!events.is_empty());
         self.queue_events(&mut events);
         self.events.set(events);
         waited

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -192,6 +192,52 @@ fn a_tick_runs_what_was_ready_then_io_then_timers() {
         event_loop.call_soon(log.entry("callback"));
         testing::run_once(&event_loop).unwrap();
         assert_eq!(log.take(), ["callback", "io", "timer"]);
+    });
+}
+
+/// What is written in one tick is read in the next, between the callbacks of that tick and those that they queue; also when the
+/// poll of the first tick had something to report.
+#[test]
+fn every_tick_of_a_busy_loop_polls() {
+    struct Call(RefCell<Option<Box<dyn FnOnce()>>>);
+    impl IoHandler for Call {
+        fn on_ready(self: Rc<Self>, ready: Ready) {
+            let call = self.0.borrow_mut().take_if(|_| ready.is_readable());
+            if let Some(call) = call {
+                call();
+            }
+        }
+    }
+    let call = |f: Box<dyn FnOnce()>| Rc::new(Call(RefCell::new(Some(f))));
+    on_each_selector(|event_loop| {
+        let log = Log::new();
+        let (first, mut to_first) = UnixStream::pair().unwrap();
+        let (second, mut to_second) = UnixStream::pair().unwrap();
+        let read = log.entry("what the first handler wrote is read");
+        let second_place = event_loop.register(second.as_fd(), call(Box::new(read))).unwrap();
+        let handler = {
+            let (event_loop, log) = (event_loop.clone(), log.clone());
+            move || {
+                to_second.write_all(b"x").unwrap();
+                let again = event_loop.clone();
+                event_loop.call_soon(move || {
+                    log.push("its callback");
+                    let stop = again.clone();
+                    again.call_soon(move || {
+                        log.push("the callback of that");
+                        stop.stop();
+                    });
+                });
+            }
+        };
+        let first_place = event_loop.register(first.as_fd(), call(Box::new(handler))).unwrap();
+        to_first.write_all(b"x").unwrap();
+        event_loop.run_forever().unwrap();
+        let order =
+            ["its callback", "what the first handler wrote is read", "the callback of that"];
+        assert_eq!(log.take(), order);
+        drop((first_place, second_place));
+        event_loop.close().unwrap();
     });
 }
 
