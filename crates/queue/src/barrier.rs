@@ -40,6 +40,8 @@ pub struct Barrier {
     state: Cell<BarrierState>,
     /// Who is inside.
     count: Cell<usize>,
+    /// How many of the round that leaves have got their number.
+    numbered: Cell<usize>,
     /// Those inside, until the state is no longer `Filling`.
     inside: WaitList,
     /// Those who came while others had to leave first.
@@ -67,12 +69,16 @@ impl Barrier {
             parties,
             state: Cell::new(BarrierState::Filling),
             count: Cell::new(0),
+            numbered: Cell::new(0),
             inside: WaitList::new(),
             outside: WaitList::new(),
         })
     }
 
-    /// Waits until all parties wait. Returns a number from 0 to `parties - 1`, by order of arrival.
+    /// Waits until all parties wait. Returns a number from 0 to `parties - 1` that no other of the round gets.
+    ///
+    /// The last one to arrive gets the highest, the others get theirs as they go on, which is in the order of
+    /// their arrival if the executor polls in the order of wakes. Who was cancelled before leaves no gap.
     ///
     /// While a round is leaving, or a reset goes on, newcomers wait until the barrier is empty.
     ///
@@ -98,17 +104,22 @@ impl Barrier {
         if self.broken() {
             return Err(BrokenBarrierError::new());
         }
-        let index = self.count.get();
-        self.count.set(index + 1);
+        let arrived = self.count.get() + 1;
+        self.count.set(arrived);
         let _inside = Inside(self);
-        if index + 1 == self.parties {
+        if arrived == self.parties {
+            self.numbered.set(0);
             self.state.set(BarrierState::Draining);
             self.inside.notify_all();
-            return Ok(index);
+            return Ok(arrived - 1);
         }
         self.inside.wait().await;
         match self.state.get() {
-            BarrierState::Filling | BarrierState::Draining => Ok(index),
+            BarrierState::Filling | BarrierState::Draining => {
+                let number = self.numbered.get();
+                self.numbered.set(number + 1);
+                Ok(number)
+            }
             BarrierState::Resetting | BarrierState::Broken => Err(BrokenBarrierError::new()),
         }
     }

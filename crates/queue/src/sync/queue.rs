@@ -8,9 +8,10 @@ use crate::error::{GetError, PutError, QueueShutDown, TaskDoneError};
 
 /// A first-in-first-out queue between threads, of which any may run a loop.
 ///
-/// It is [`Queue`](crate::Queue) in all it does, and `Send + Sync`: each call that may wait has a form that
-/// suspends the task and one that blocks the thread. Share it in an [`Arc`](std::sync::Arc). A waiter that was
-/// woken in vain, since another thread was quicker, goes to the end of the line.
+/// What it does it does as [`Queue`](crate::Queue), and it is `Send + Sync`: each call that may wait has a form
+/// that suspends the task and one that blocks the thread. Share it in an [`Arc`](std::sync::Arc). A waiter that
+/// was woken in vain, since another thread was quicker, goes to the end of the line. It has no other order of
+/// items, no reserved room, no batches and no stream.
 ///
 /// # Examples
 ///
