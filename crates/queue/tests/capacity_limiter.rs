@@ -49,6 +49,21 @@ fn more_tokens_let_waiters_in_and_fewer_take_effect_as_they_come_back() {
 }
 
 #[test]
+fn a_newcomer_behind_a_woken_waiter_gets_the_other_free_token() {
+    let limiter = CapacityLimiter::new(2);
+    let tokens = [(); 2].map(|()| limiter.acquire_nowait().unwrap());
+    let (mut woken, mut newcomer) = (pin!(limiter.acquire()), pin!(limiter.acquire()));
+    assert!(poll(woken.as_mut()).is_pending());
+    drop(tokens);
+    assert!(poll(newcomer.as_mut()).is_pending());
+    let token = poll(woken);
+    assert!(token.is_ready());
+    // The first one is still at work.
+    assert!(poll(newcomer).is_ready());
+    drop(token);
+}
+
+#[test]
 fn an_acquire_cancelled_anywhere_loses_no_token() {
     let hold: fn(&mut World<CapacityLimiter>) = |world| {
         let limiter = world.tool.clone();

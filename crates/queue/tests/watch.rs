@@ -107,6 +107,20 @@ fn each_subscriber_gets_all_from_its_subscription_on() {
 }
 
 #[test]
+fn a_shutdown_wakes_the_subscribers_that_wait() {
+    let news: Broadcast<u8> = Broadcast::new(1);
+    let mut tasks = Tasks::default();
+    for mut reader in [(); 2].map(|()| news.subscribe()) {
+        tasks.spawn(async move { assert_eq!(reader.get().await, Err(BroadcastError::ShutDown)) });
+    }
+    tasks.settle();
+    assert_eq!(news.statistics().waiters, 2);
+    news.shutdown();
+    tasks.settle();
+    assert!(tasks.all_done());
+}
+
+#[test]
 fn who_is_too_slow_is_told_how_much_it_missed() {
     let news = Broadcast::new(2);
     let mut reader = news.subscribe();
