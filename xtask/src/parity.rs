@@ -2,8 +2,9 @@
 //!
 //! The behaviours stand in `docs/behaviours.md`, what differs on purpose and why in
 //! `docs/parity-differences.md`. A test names what it shows in its doc comment,
-//! `/// Behaviour: TSK-29, TSK-31.` From these three comes `docs/parity.md`. It has no line numbers,
-//! so that it changes only when what it says does.
+//! `/// Behaviour: TSK-29, TSK-31.` What asyncio raises and the compiler refuses here is shown by a
+//! `compile_fail` doc test, whose comment stands on an item with `#[cfg(doctest)]`. From these three
+//! comes `docs/parity.md`. It has no line numbers, so that it changes only when what it says does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -158,7 +159,12 @@ fn comments(file: &File) -> Vec<Result<(Vec<String>, Test), String>> {
         if let Some(odd) = ids.iter().find(|id| !is_id(id)) {
             return wrong(&format!("`{odd}` is no id"));
         }
-        match test_below(&lines[at + said.len()..]) {
+        let below = &lines[at + said.len()..];
+        let name = test_below(below).or_else(|| {
+            let above = lines[..at].iter().rev().map_while(|line| self::said(line));
+            doc_test_below(below).filter(|_| above.chain(said).any(must_not_compile))
+        });
+        match name {
             Some(name) => Ok((ids, Test { path: file.path.clone(), name })),
             None => wrong("what stands below the comment is no test"),
         }
@@ -181,6 +187,21 @@ fn test_below(lines: &[&str]) -> Option<String> {
     let code = source::code(&lines.join("\n"));
     let head = code.split('{').next()?;
     head.contains("#[test]").then(|| source::function_name(head)).flatten().map(String::from)
+}
+
+/// The name of the item with `#[cfg(doctest)]` that `lines` begin with: a carrier of doc tests.
+fn doc_test_below(lines: &[&str]) -> Option<String> {
+    let code = source::code(&lines.join("\n"));
+    let item = code.trim_start().strip_prefix("#[cfg(doctest)]")?.split(['{', ';', '(']).next()?;
+    let mut words = source::words(item).map(|(_, word)| word);
+    words.find(|word| ["fn", "mod", "struct"].contains(word))?;
+    words.next().map(String::from)
+}
+
+/// Whether a line of a comment begins a doc test that must be refused with a certain error.
+fn must_not_compile(said: &str) -> bool {
+    let error = said.strip_prefix("```compile_fail,E");
+    error.is_some_and(|error| error.len() == 4 && error.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a word looks like `TSK-29`.
@@ -301,6 +322,35 @@ mod tests {
         let (page, problems) = report(&tree(table)).unwrap();
         assert_eq!(problems, [""; 0]);
         assert!(page.contains("\n  - `a_second_ctrl_c_kills` in crates/task/tests"), "{page}");
+    }
+
+    #[test]
+    fn a_doc_test_that_must_not_compile_covers_its_ids() {
+        let fence = "/// ```compile_fail,E0277\n/// create_task(1);\n/// ```\n";
+        let mark = "/// Behaviour: TSK-29.\n";
+        for item in ["mod a_number {}", "struct a_number;", "#[rustfmt::skip]\nfn a_number() {}"] {
+            for comment in [format!("{mark}///\n{fence}"), format!("{fence}///\n{mark}")] {
+                let test = format!("//! T.\n\n{comment}#[cfg(doctest)]\n{item}\n");
+                let (page, problems) = report(&tree(&test)).unwrap();
+                assert_eq!(problems, [""; 0], "{test}");
+                assert!(page.contains("\n  - `a_number` in crates/task/tests"), "{page}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_doc_test_without_an_error_code_or_on_an_ordinary_item_is_a_problem() {
+        let expected = ":1: what stands below the comment is no test";
+        for (fence, attribute) in [
+            ("```compile_fail,E0277", "#[cfg(test)]"),
+            ("```compile_fail", "#[cfg(doctest)]"),
+            ("```", "#[cfg(doctest)]"),
+        ] {
+            let test = format!(
+                "/// Behaviour: TSK-29.\n/// {fence}\n/// f();\n/// ```\n{attribute}\nmod a {{}}"
+            );
+            problem(&test, expected);
+        }
     }
 
     #[test]

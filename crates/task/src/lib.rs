@@ -20,6 +20,9 @@ mod wait;
 
 mod group;
 
+#[cfg(doctest)]
+mod refused;
+
 pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 
 pub use self::create::create_task;

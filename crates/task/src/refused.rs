@@ -1,0 +1,74 @@
+//! What asyncio raises a `TypeError` for and the types refuse here: doc tests that must not compile.
+//!
+//! Each has a twin that differs in the one thing that is wrong, and does compile.
+
+/// Behaviour: TSK-04, TSK-07.
+///
+/// ```compile_fail,E0277
+/// let task = asyncio_task::create_task(42);
+/// ```
+/// ```no_run
+/// let task = asyncio_task::create_task(async { 42 });
+/// let made_by_an_async_closure = asyncio_task::create_task((async || 42)());
+/// let anything_that_becomes_a_future = asyncio_task::create_task(std::future::ready(42));
+/// ```
+#[cfg(doctest)]
+fn create_task_of_what_is_no_future() {}
+
+/// Behaviour: TSK-10.
+///
+/// ```compile_fail,E0277
+/// asyncio_task::create_task(async {}).set_name(1u64 << 40);
+/// ```
+/// ```no_run
+/// asyncio_task::create_task(async {}).set_name((1u64 << 40).to_string());
+/// ```
+#[cfg(doctest)]
+fn a_name_that_is_no_text() {}
+
+/// Behaviour: TSK-13.
+///
+/// ```compile_fail,E0599
+/// asyncio_task::create_task(async { 1 }).set_result(2);
+/// ```
+/// ```compile_fail,E0599
+/// asyncio_task::create_task(async { 1 }).set_exception(std::fmt::Error);
+/// ```
+/// ```no_run
+/// asyncio_task::create_task(async { 1 }).cancel();
+/// ```
+#[cfg(doctest)]
+fn a_result_set_on_a_task_from_outside() {}
+
+/// Behaviour: TSK-72.
+///
+/// ```compile_fail,E0277
+/// let gathered = asyncio_task::gather(std::future::ready(1));
+/// ```
+/// ```no_run
+/// let gathered = asyncio_task::gather([std::future::ready(1)]);
+/// ```
+#[cfg(doctest)]
+fn one_future_is_no_collection() {}
+
+/// Behaviour: TSK-75.
+///
+/// ```compile_fail,E0308
+/// let sleep = asyncio_task::sleep(f64::NAN);
+/// ```
+/// ```no_run
+/// let sleep = asyncio_task::sleep(std::time::Duration::from_secs_f64(0.1));
+/// ```
+#[cfg(doctest)]
+fn a_sleep_of_not_a_number() {}
+
+/// Behaviour: TSK-101.
+///
+/// ```compile_fail,E0308
+/// let gathered = asyncio_task::gather([std::future::ready(1), 2]);
+/// ```
+/// ```no_run
+/// let gathered = asyncio_task::gather([std::future::ready(1), std::future::ready(2)]);
+/// ```
+#[cfg(doctest)]
+fn a_good_argument_and_one_that_is_no_future() {}
