@@ -12,6 +12,7 @@ use std::time::Instant;
 use asyncio_coro::task::TaskRef;
 
 use crate::clock::Clock;
+use crate::debug::Debug;
 use crate::error::LoopRunning;
 use crate::exception::{ExceptionContext, Handler};
 use crate::io::{IoHandler, Registration, Sources};
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     /// While an upper tier shuts down under a virtual clock: when that ends by the system's clock.
     pub(crate) phase_end: Cell<Option<Instant>>,
     pub(crate) exception_handler: RefCell<Option<Handler>>,
+    pub(crate) debug: Debug,
     /// Close hooks, in the order in which they were added.
     pub(crate) hooks: RefCell<Vec<Rc<dyn CloseHook>>>,
     /// A handful of them, so a search beats a map.
@@ -148,6 +150,7 @@ impl EventLoop {
             interrupt: Cell::new(Interrupt::Ignored),
             phase_end: Cell::default(),
             exception_handler: RefCell::default(),
+            debug: Debug::default(),
             hooks: RefCell::default(),
             extensions: RefCell::default(),
             read_buffer: Cell::default(),

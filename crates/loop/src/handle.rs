@@ -18,6 +18,7 @@ use crate::exception::ExceptionContext;
 use crate::ready::{Entry, EntryVTable};
 use crate::running;
 use crate::timers::TimerKey;
+use crate::work::Work;
 
 /// A callback in the ready queue. Dropping the handle changes nothing; the callback still runs.
 ///
@@ -149,7 +150,8 @@ impl<F> AnyCallback for Callback<F> {
 }
 
 impl<F: FnOnce() + 'static> Callback<F> {
-    const VTABLE: &'static EntryVTable = &EntryVTable { run: Self::run, drop: Self::discard };
+    const VTABLE: &'static EntryVTable =
+        &EntryVTable { run: Self::run, drop: Self::discard, describe: Self::describe };
 
     /// # Safety
     ///
@@ -170,6 +172,15 @@ impl<F: FnOnce() + 'static> Callback<F> {
         let this = unsafe { Rc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
         // The loop was closed: it will never run, and a handle that is kept must say so.
         this.cancel();
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` is an `Rc<Self>` made raw, whose count is not taken over.
+    unsafe fn describe(ptr: NonNull<()>) -> Work {
+        // SAFETY: the caller keeps I1.
+        let this = unsafe { ptr.cast::<Self>().as_ref() };
+        Work::Callback { site: this.site }
     }
 }
 
@@ -196,7 +207,8 @@ struct SendCallback<F> {
 }
 
 impl<F: FnOnce() + Send + 'static> SendCallback<F> {
-    const VTABLE: &'static EntryVTable = &EntryVTable { run: Self::run, drop: Self::discard };
+    const VTABLE: &'static EntryVTable =
+        &EntryVTable { run: Self::run, drop: Self::discard, describe: Self::describe };
 
     /// # Safety
     ///
@@ -213,6 +225,15 @@ impl<F: FnOnce() + Send + 'static> SendCallback<F> {
     unsafe fn discard(ptr: NonNull<()>) {
         // SAFETY: the caller keeps I1.
         drop(unsafe { Box::<Self>::from_raw(ptr.as_ptr().cast()) });
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` is a `Box<Self>` made raw, which is not taken over.
+    unsafe fn describe(ptr: NonNull<()>) -> Work {
+        // SAFETY: the caller keeps I1.
+        let this = unsafe { ptr.cast::<Self>().as_ref() };
+        Work::Callback { site: this.site }
     }
 }
 

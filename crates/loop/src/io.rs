@@ -23,6 +23,7 @@ use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
 use crate::ready::{Entry, EntryVTable};
 use crate::selector::Event;
+use crate::work::Work;
 
 /// What is called when a registered descriptor becomes ready.
 pub trait IoHandler {
@@ -266,7 +267,8 @@ impl Source {
     }
 }
 
-static SOURCE: EntryVTable = EntryVTable { run: run_source, drop: drop_source };
+static SOURCE: EntryVTable =
+    EntryVTable { run: run_source, drop: drop_source, describe: describe_source };
 
 /// # Safety
 ///
@@ -282,6 +284,16 @@ unsafe fn run_source(ptr: NonNull<()>) {
 unsafe fn drop_source(ptr: NonNull<()>) {
     // SAFETY: the caller keeps I1.
     drop(unsafe { Source::from_entry(ptr) });
+}
+
+/// # Safety
+///
+/// `ptr` comes from [`Source::entry`], and the count that came with it has not been taken back.
+unsafe fn describe_source(ptr: NonNull<()>) -> Work {
+    // SAFETY: the caller keeps I1.
+    let source = unsafe { ptr.cast::<Source>().as_ref() };
+    let registration = source.key >> SLOT_BITS;
+    Work::Io { fd: source.fd, registration, ready: source.pending.get() }
 }
 
 /// The registered descriptors of a loop, by the key that the selector reports.

@@ -8,6 +8,7 @@ mod shutdown;
 mod tick;
 // What it consists of.
 mod clock;
+mod debug;
 mod ready;
 mod remote;
 mod running;
@@ -24,6 +25,7 @@ mod loop_handle;
 mod read_buffer;
 mod sock;
 pub mod testing;
+mod work;
 
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
 pub use crate::event_loop::EventLoop;
@@ -41,3 +43,4 @@ pub use crate::shutdown::CloseHook;
 pub use crate::signals::Interrupted;
 pub use crate::sock::sock_connect;
 pub use crate::timers::TimerKey;
+pub use crate::work::Work;

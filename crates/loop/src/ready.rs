@@ -4,9 +4,9 @@
 //! ready file descriptor. So a wake allocates nothing, the loop knows no task type, and all of them share one order.
 //!
 //! Invariants:
-//! - I1. Of an entry's two functions exactly one is called, exactly once. [`Entry`] has no `Drop` and is neither
+//! - I1. Of an entry's `run` and `drop` exactly one is called, exactly once. [`Entry`] has no `Drop` and is neither
 //!   `Clone` nor `Copy`; [`Entry::run`] and [`Entry::discard`] consume it; a forgotten entry leaks, which is allowed.
-//! - I2. Both functions are called on the loop's own thread only, outside any borrow of the loop; for what is in a ready
+//! - I2. Its functions are called on the loop's own thread only, outside any borrow of the loop; for what is in a ready
 //!   queue, while that loop is entered (see `running.rs`). Other threads only carry entries. Those whose content is
 //!   `Send` may be discarded anywhere (a refused `call_soon_threadsafe`, a late wake of a main future).
 #![expect(unsafe_code, reason = "entries are type-erased, so that a wake allocates nothing")]
@@ -17,16 +17,20 @@ use std::fmt;
 use std::mem;
 use std::ptr::NonNull;
 
+use crate::work::Work;
+
 /// The two things that can happen to an [`Entry`].
 ///
 /// `run` does the work; `drop` releases what the entry owns without doing it (the loop was closed). Exactly one of
-/// them is called, once, on the loop's thread.
+/// them is called, once, on the loop's thread; `describe` perhaps before that, on the same thread.
 #[derive(Debug)]
 pub struct EntryVTable {
     /// Consumes the pointer and does the work.
     pub run: unsafe fn(NonNull<()>),
     /// Consumes the pointer without doing the work.
     pub drop: unsafe fn(NonNull<()>),
+    /// Says what the work is, before one of the other two is called. Only called while somebody wants to know.
+    pub describe: unsafe fn(NonNull<()>) -> Work,
 }
 
 /// One unit of work in the ready queue: a pointer and what to do with it, 16 bytes.
@@ -47,13 +51,13 @@ impl Entry {
     ///
     /// # Safety
     ///
-    /// Either function of `vtable` must be sound to call once with `ptr`, at any later time, on the thread of the loop
-    /// that the entry is scheduled on.
+    /// Either of `run` and `drop` must be sound to call once with `ptr`, at any later time, on the thread of the loop
+    /// that the entry is scheduled on, and `describe` there before that.
     ///
     /// # Examples
     ///
     /// ```
-    /// use asyncio_loop::{Entry, EntryVTable, EventLoop, testing};
+    /// use asyncio_loop::{Entry, EntryVTable, EventLoop, Work, testing};
     /// use std::{cell::Cell, ptr::NonNull, rc::Rc};
     ///
     /// // SAFETY (both): the pointer is an `Rc` made raw below, and one of the two is called once.
@@ -64,7 +68,10 @@ impl Entry {
     /// unsafe fn discard(ptr: NonNull<()>) {
     ///     drop(unsafe { Rc::from_raw(ptr.as_ptr() as *const Cell<u32>) });
     /// }
-    /// static VTABLE: EntryVTable = EntryVTable { run, drop: discard };
+    /// unsafe fn describe(_: NonNull<()>) -> Work {
+    ///     Work::Other
+    /// }
+    /// static VTABLE: EntryVTable = EntryVTable { run, drop: discard, describe };
     ///
     /// let event_loop = EventLoop::new()?;
     /// let count = Rc::new(Cell::new(0));
@@ -88,6 +95,12 @@ impl Entry {
     pub(crate) fn discard(self) {
         // SAFETY: by I1 this is the one call, by I2 it is made where it may be made.
         unsafe { (self.vtable.drop)(self.ptr) }
+    }
+
+    /// Says what the work is.
+    pub(crate) fn describe(&self) -> Work {
+        // SAFETY: by I1 neither of the two has been called, by I2 this is called where they may be.
+        unsafe { (self.vtable.describe)(self.ptr) }
     }
 
     /// The pointer: how `run` recognises the entry of its own main future.

@@ -34,6 +34,7 @@ use crate::ready::{Entry, EntryVTable};
 use crate::running::{Running, is_any_running};
 use crate::signals::{CtrlC, Interrupted};
 use crate::tick::MainStep;
+use crate::work::Work;
 
 /// Runs `main` to its end on a new event loop, then shuts that loop down and closes it.
 ///
@@ -308,7 +309,17 @@ impl Wake for Main {
     }
 }
 
-static MAIN: EntryVTable = EntryVTable { run: drop_main, drop: drop_main };
+static MAIN: EntryVTable = EntryVTable { run: drop_main, drop: drop_main, describe: describe_main };
+
+/// # Safety
+///
+/// `ptr` is an `Arc<Main>` made raw, whose count is not taken over. To be called on the loop's thread.
+unsafe fn describe_main(ptr: NonNull<()>) -> Work {
+    // SAFETY: the caller keeps I1.
+    let main = unsafe { ptr.cast::<Main>().as_ref() };
+    // SAFETY: by I2 a main is polled by its loop, on this thread.
+    Work::task(&main.info, unsafe { main.info.local() })
+}
 
 /// # Safety
 ///

@@ -18,6 +18,7 @@ use crate::ready::{Entry, EntryVTable};
 use crate::running;
 use crate::selector::Wait;
 use crate::timers::Due;
+use crate::work::Work;
 
 /// The main future's place in the ready queue, and its step.
 pub(crate) struct MainStep<'a> {
@@ -144,19 +145,21 @@ impl Inner {
     fn run_ready(&self, mut main: Option<&mut MainStep<'_>>) -> bool {
         let mut is_done = false;
         let left = Cell::new(self.ready.len());
+        let is_observed = self.is_observed();
         while left.get() > 0 {
             // One guard for as many entries as do not panic.
             let batch = catch_unwind(AssertUnwindSafe(|| {
                 while left.get() > 0 {
                     left.set(left.get() - 1);
                     let Some(entry) = self.ready.pop() else { return left.set(0) };
-                    match &mut main {
+                    let mut run = |entry: Entry| match &mut main {
                         Some(main) if main.entry == entry.ptr() => {
                             entry.discard();
                             is_done |= (main.step)();
                         }
                         _ => entry.run(),
-                    }
+                    };
+                    if is_observed { self.observe(entry, run) } else { run(entry) }
                 }
             }));
             if let Err(panic) = batch {
@@ -177,7 +180,8 @@ fn fired_entry(slot: usize) -> Entry {
     unsafe { Entry::new(ptr, &FIRED) }
 }
 
-static FIRED: EntryVTable = EntryVTable { run: run_fired, drop: drop_fired };
+static FIRED: EntryVTable =
+    EntryVTable { run: run_fired, drop: drop_fired, describe: describe_fired };
 
 /// # Safety
 ///
@@ -193,6 +197,13 @@ unsafe fn run_fired(ptr: NonNull<()>) {
 /// None beyond being an `EntryVTable` function, see I1.
 unsafe fn drop_fired(ptr: NonNull<()>) {
     drop(take_fired(ptr));
+}
+
+/// # Safety
+///
+/// None, it looks at nothing.
+unsafe fn describe_fired(_: NonNull<()>) -> Work {
+    Work::Timer
 }
 
 fn take_fired(ptr: NonNull<()>) -> Option<std::task::Waker> {

@@ -12,7 +12,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use asyncio_loop::testing::{self, ClockMode};
-use asyncio_loop::{Entry, EntryVTable, IoHandler, Ready};
+use asyncio_loop::{Entry, EntryVTable, IoHandler, Ready, Work};
 
 struct Counting;
 
@@ -67,7 +67,11 @@ impl IoHandler for Reader {
 
 unsafe fn nothing(_: NonNull<()>) {}
 
-static NOTHING: EntryVTable = EntryVTable { run: nothing, drop: nothing };
+unsafe fn other(_: NonNull<()>) -> Work {
+    Work::Other
+}
+
+static NOTHING: EntryVTable = EntryVTable { run: nothing, drop: nothing, describe: other };
 
 #[test]
 fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {

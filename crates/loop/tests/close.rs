@@ -170,7 +170,12 @@ mod task {
     // SAFETY: as above.
     unsafe impl Sync for Task {}
 
-    static TASK: EntryVTable = EntryVTable { run: drop_task, drop: drop_task };
+    static TASK: EntryVTable =
+        EntryVTable { run: drop_task, drop: drop_task, describe: describe_task };
+
+    unsafe fn describe_task(_: NonNull<()>) -> asyncio_loop::Work {
+        asyncio_loop::Work::Other
+    }
 
     unsafe fn drop_task(ptr: NonNull<()>) {
         // SAFETY: made raw in `wake`.

@@ -15,7 +15,7 @@
 //!   drops it. Other threads read `info.id()`, `info.site()`, `home` and the atomics, nothing else.
 //! - **S3** [`Meta`] and the future lie in one allocation and async-task drops the future first: pointers to the
 //!   metadata inside [`Driven`] are valid as long as it lives. A waker, a runnable or a handle keeps the allocation.
-//! - **S4** An entry's pointer is a `Runnable<Meta>` made raw, and is made a `Runnable<Meta>` again exactly once.
+//! - **S4** An entry's pointer is a `Runnable<Meta>` made raw, and is made a `Runnable<Meta>` again for good exactly once.
 //! - **S5** Nothing unwinds into async-task, which would abort or close the task: [`TaskScope`] catches panics of the
 //!   body and of its drop, and an outcome that nobody wants is dropped here, under `catch_unwind`.
 #![expect(unsafe_code, reason = "tasks are type-erased in the loop's queue and hold !Send futures")]
@@ -32,7 +32,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use async_task::{Builder, FallibleTask, Runnable};
 use asyncio_coro::task::{LocalInfo, TaskEnd, TaskInfo, TaskRef, TaskScope};
-use asyncio_loop::{Entry, EntryVTable, EventLoop, LoopHandle};
+use asyncio_loop::{Entry, EntryVTable, EventLoop, LoopHandle, Work};
 use pin_project_lite::pin_project;
 
 use crate::join_error::{Identity, JoinError};
@@ -137,7 +137,7 @@ fn into_entry(runnable: Runnable<Meta>) -> Entry {
 }
 
 /// What the loop can do with a task's entry: a step, or the end without one.
-static STEP: EntryVTable = EntryVTable { run: step, drop: discard };
+static STEP: EntryVTable = EntryVTable { run: step, drop: discard, describe };
 
 unsafe fn step(task: NonNull<()>) {
     // SAFETY: by S4.
@@ -149,6 +149,15 @@ unsafe fn discard(task: NonNull<()>) {
     // SAFETY: by S4.
     let runnable = unsafe { Runnable::<Meta>::from_raw(task) };
     drop(runnable);
+}
+
+unsafe fn describe(task: NonNull<()>) -> Work {
+    // SAFETY: by S4, as long as it is made raw again.
+    let runnable = unsafe { Runnable::<Meta>::from_raw(task) };
+    let meta = runnable.metadata();
+    let work = Work::task(&meta.info, meta.local());
+    let _ = runnable.into_raw();
+    work
 }
 
 pin_project! {
