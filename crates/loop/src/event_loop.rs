@@ -14,7 +14,7 @@ use asyncio_coro::task::TaskRef;
 use crate::clock::Clock;
 use crate::debug::Debug;
 use crate::error::LoopRunning;
-use crate::exception::{ExceptionContext, Handler};
+use crate::exception::Handler;
 use crate::io::{IoHandler, Registration, Sources};
 use crate::loop_handle::LoopHandle;
 use crate::read_buffer::ReadBuffer;
@@ -280,66 +280,6 @@ impl EventLoop {
     /// ```
     pub fn handle(&self) -> LoopHandle {
         LoopHandle::new(self.inner.shared.clone())
-    }
-
-    /// Sets what is called with errors that nobody awaits, instead of a line in the [`log`] at level error.
-    ///
-    /// A handler that panics has both its panic and what it was given logged.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use asyncio_loop::{EventLoop, testing};
-    /// use std::{cell::RefCell, rc::Rc};
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let seen = Rc::new(RefCell::new(String::new()));
-    /// event_loop.set_exception_handler({
-    ///     let seen = seen.clone();
-    ///     move |_, context| *seen.borrow_mut() = context.panic_message().unwrap().to_owned()
-    /// });
-    /// event_loop.call_soon(|| panic!("no such file"));
-    /// testing::run_once(&event_loop)?;
-    /// assert_eq!(*seen.borrow(), "no such file");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_exception_handler(&self, handler: impl Fn(&EventLoop, &ExceptionContext) + 'static) {
-        let previous = self.inner.exception_handler.replace(Some(Rc::new(handler)));
-        drop(previous);
-    }
-
-    /// Goes back to the default: a line in the log.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let event_loop = asyncio_loop::EventLoop::new()?;
-    /// event_loop.set_exception_handler(|_, context| eprintln!("{context}"));
-    /// event_loop.reset_exception_handler();
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn reset_exception_handler(&self) {
-        let previous = self.inner.exception_handler.take();
-        drop(previous);
-    }
-
-    /// Reports an error that nobody awaits.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use asyncio_loop::{EventLoop, ExceptionContext};
-    /// use std::{cell::Cell, rc::Rc};
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let called = Rc::new(Cell::new(false));
-    /// event_loop.set_exception_handler({ let called = called.clone(); move |_, _| called.set(true) });
-    /// event_loop.call_exception_handler(ExceptionContext::new("connection lost twice"));
-    /// assert!(called.get());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn call_exception_handler(&self, context: ExceptionContext) {
-        self.inner.report(context);
     }
 
     /// The loop's one value of type `T`, made at the first call: the state that an upper tier keeps per loop. It lives

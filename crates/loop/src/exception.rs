@@ -31,12 +31,14 @@ pub struct ExceptionContext {
     site: Option<&'static Location<'static>>,
     panic: Option<Box<dyn Any + Send>>,
     error: Option<Box<dyn Error>>,
+    during: Option<Box<ExceptionContext>>,
 }
 
 impl ExceptionContext {
     /// Starts a context with what happened, lower-case and without a full stop.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), task: None, site: None, panic: None, error: None }
+        let message = message.into();
+        Self { message, task: None, site: None, panic: None, error: None, during: None }
     }
 
     /// Adds the name of the task it happened in.
@@ -60,6 +62,12 @@ impl ExceptionContext {
     /// Adds an error.
     pub fn with_error(mut self, error: impl Into<Box<dyn Error>>) -> Self {
         self.error = Some(error.into());
+        self
+    }
+
+    /// Adds what was being reported when this happened.
+    pub fn with_during(mut self, context: ExceptionContext) -> Self {
+        self.during = Some(Box::new(context));
         self
     }
 
@@ -105,6 +113,11 @@ impl ExceptionContext {
         self.error.as_deref()
     }
 
+    /// What was being reported when this happened: the context that an exception handler failed to deal with.
+    pub fn during(&self) -> Option<&ExceptionContext> {
+        self.during.as_deref()
+    }
+
     /// What the default handler does.
     pub(crate) fn log(&self) {
         hooks::log_error(format_args!("{self}"));
@@ -128,7 +141,111 @@ impl fmt::Display for ExceptionContext {
             write!(f, "\nerror: {error}")?;
             cause = error.source();
         }
-        Ok(())
+        match &self.during {
+            Some(during) => write!(f, "\nwhile reporting: {during}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl EventLoop {
+    /// Sets what is called with errors that nobody awaits, instead of a line in the [`log`] at level error.
+    ///
+    /// A handler that panics has both its panic and what it was given logged. One that wants the line in the log as well
+    /// calls [`default_exception_handler`](Self::default_exception_handler).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, testing};
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let seen = Rc::new(RefCell::new(String::new()));
+    /// event_loop.set_exception_handler({
+    ///     let seen = seen.clone();
+    ///     move |_, context| *seen.borrow_mut() = context.panic_message().unwrap().to_owned()
+    /// });
+    /// event_loop.call_soon(|| panic!("no such file"));
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(*seen.borrow(), "no such file");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_exception_handler(&self, handler: impl Fn(&EventLoop, &ExceptionContext) + 'static) {
+        let previous = self.inner().exception_handler.replace(Some(Rc::new(handler)));
+        drop(previous);
+    }
+
+    /// The exception handler that was set, if any.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// assert!(event_loop.exception_handler().is_none());
+    /// event_loop.set_exception_handler(|_, context| eprintln!("{context}"));
+    /// assert!(event_loop.exception_handler().is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "get_exception_handler")]
+    pub fn exception_handler(&self) -> Option<Rc<dyn Fn(&EventLoop, &ExceptionContext)>> {
+        self.inner().exception_handler.borrow().clone()
+    }
+
+    /// Does with an error what is done where no handler was set: writes it to the [`log`] at level error, or to standard
+    /// error where the program has set up no logger.
+    ///
+    /// # Panics
+    ///
+    /// When the logger does, or an error in the context that cannot be shown. Inside an exception handler that is caught.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// event_loop.set_exception_handler(|event_loop, context| {
+    ///     if context.task() != Some("noisy") {
+    ///         event_loop.default_exception_handler(context);
+    ///     }
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn default_exception_handler(&self, context: &ExceptionContext) {
+        context.log();
+    }
+
+    /// Goes back to the default: a line in the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event_loop = asyncio_loop::EventLoop::new()?;
+    /// event_loop.set_exception_handler(|_, context| eprintln!("{context}"));
+    /// event_loop.reset_exception_handler();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn reset_exception_handler(&self) {
+        let previous = self.inner().exception_handler.take();
+        drop(previous);
+    }
+
+    /// Reports an error that nobody awaits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, ExceptionContext};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let called = Rc::new(Cell::new(false));
+    /// event_loop.set_exception_handler({ let called = called.clone(); move |_, _| called.set(true) });
+    /// event_loop.call_exception_handler(ExceptionContext::new("connection lost twice"));
+    /// assert!(called.get());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn call_exception_handler(&self, context: ExceptionContext) {
+        self.inner().report(context);
     }
 }
 
@@ -139,16 +256,20 @@ impl Inner {
     /// Gives a report to the handler, or logs it. Never unwinds.
     pub(crate) fn report(&self, context: ExceptionContext) {
         let handler = self.exception_handler.borrow().clone();
-        let result = catch_unwind(AssertUnwindSafe(|| match handler.zip(self.this.upgrade()) {
-            Some((handler, inner)) => handler(&EventLoop::from_inner(inner), &context),
-            None => context.log(),
-        }));
-        if let Err(panic) = result {
-            let failed = ExceptionContext::new("unhandled error in exception handler");
-            contain(|| failed.with_panic(panic).log());
-            contain(|| context.log());
+        let Some((handler, inner)) = handler.zip(self.this.upgrade()) else {
+            return log_or(context, "exception in the default exception handler");
+        };
+        let event_loop = EventLoop::from_inner(inner);
+        match catch_unwind(AssertUnwindSafe(|| handler(&event_loop, &context))) {
+            Ok(()) => contain(|| drop(context)),
+            Err(panic) => log_or(
+                ExceptionContext::new("unhandled error in exception handler")
+                    .with_panic(panic)
+                    .with_during(context),
+                "exception in the default exception handler while handling an unexpected error in a custom one",
+            ),
         }
-        contain(|| drop(context));
+        contain(|| drop((handler, event_loop)));
     }
 
     /// Runs foreign code that must not unwind into the loop, a destructor mostly; a panic is reported.
@@ -158,6 +279,14 @@ impl Inner {
             self.report(ExceptionContext::new(message).with_panic(panic));
         }
     }
+}
+
+/// Does what the default handler does; where that fails, because an error cannot be shown or the logger fails, logs that.
+fn log_or(context: ExceptionContext, failed: &'static str) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| context.log())) {
+        contain(|| ExceptionContext::new(failed).with_panic(panic).log());
+    }
+    contain(|| drop(context));
 }
 
 /// Runs foreign code where a panic must not get out. What such a panic carries is dropped; if that panics too, what

@@ -7,7 +7,9 @@
 #![expect(unsafe_code, reason = "a callback's place in the ready queue is a raw reference to it")]
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
@@ -107,6 +109,31 @@ impl TimerHandle {
     /// When it is due, on the loop's clock.
     pub fn when(&self) -> Instant {
         self.when
+    }
+}
+
+/// Two handles are equal when they are handles on one timer.
+impl PartialEq for TimerHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.handle.callback, &other.handle.callback)
+    }
+}
+
+impl Eq for TimerHandle {}
+
+/// The one that is due earlier is less. Of two timers with one deadline neither is.
+impl PartialOrd for TimerHandle {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match self.when.cmp(&other.when) {
+            Ordering::Equal => (self == other).then_some(Ordering::Equal),
+            unequal => Some(unequal),
+        }
+    }
+}
+
+impl Hash for TimerHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.when.hash(state);
     }
 }
 
