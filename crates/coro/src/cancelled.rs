@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// Says that an operation ended because it was cancelled.
 ///
@@ -11,24 +12,42 @@ use std::fmt;
 ///
 /// ```
 /// use asyncio_coro::CancelledError;
-/// assert_eq!(CancelledError::__new().to_string(), "cancelled");
+/// let error = CancelledError::__new();
+/// assert_eq!((error.to_string().as_str(), error.message()), ("cancelled", None));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct CancelledError;
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CancelledError {
+    message: Option<Arc<str>>,
+}
 
 impl CancelledError {
     /// Makes one. For the tiers above, which turn a cancelled task or future into a value.
     #[doc(hidden)]
     #[must_use]
     pub const fn __new() -> Self {
-        CancelledError
+        CancelledError { message: None }
+    }
+
+    /// Makes one that says what the request said.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __with_message(message: Option<Arc<str>>) -> Self {
+        CancelledError { message }
+    }
+
+    /// What whoever asked for it had to say; see [`TaskRef::cancel_with`](crate::task::TaskRef::cancel_with).
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 }
 
 impl fmt::Display for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cancelled")
+        match &self.message {
+            None => f.write_str("cancelled"),
+            Some(message) => write!(f, "cancelled: {message}"),
+        }
     }
 }
 

@@ -40,6 +40,7 @@ use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::hooks::{self, SkipReason, TaskLabel};
@@ -328,10 +329,20 @@ impl Node {
 
     /// The task this scope is part of, by its name.
     pub(crate) fn task_label(&self) -> Option<TaskLabel> {
+        self.root().map(|root| root.info().label())
+    }
+
+    /// What the request of this epoch said, if it was made on the task and is its newest.
+    pub(crate) fn message_of(&self, epoch: u64) -> Option<Arc<str>> {
+        self.root()?.info().message_of(epoch)
+    }
+
+    /// The end of the chain.
+    fn root(&self) -> Option<&Root> {
         let mut above = self.parent()?;
         loop {
             match above {
-                Above::Root(root) => return Some(root.info().label()),
+                Above::Root(root) => return Some(root),
                 Above::Node(node) => above = node.parent()?,
             }
         }

@@ -5,6 +5,7 @@ mod driver;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::scope::{Join, LeafScope};
@@ -51,7 +52,7 @@ impl Join for Child {
         self.0.end.take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn hand_down(self: Pin<&mut Self>) {
+    fn hand_down(self: Pin<&mut Self>, _: Option<Arc<str>>) {
         self.0.asked.set(self.0.asked.get() + 1);
         if self.0.is_quick.get() {
             self.0.end.set(Some(Err(Gone)));

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asyncio_coro::hooks::{Report, SkipReason};
@@ -273,7 +274,7 @@ impl Join for Broken {
         }
     }
 
-    fn hand_down(self: Pin<&mut Self>) {
+    fn hand_down(self: Pin<&mut Self>, _: Option<Arc<str>>) {
         IS_ASKED.set(true);
         assert!(self.0 != Place::HandDown, "hand_down");
     }

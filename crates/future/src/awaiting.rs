@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asyncio_coro::CancelledError;
@@ -73,7 +74,7 @@ impl<T: Clone + 'static> Join for Awaiting<T> {
         })
     }
 
-    fn hand_down(self: Pin<&mut Self>) {
+    fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {
         self.place.future.cancel();
     }
 

@@ -50,7 +50,7 @@ impl<T> fmt::Display for InvalidStateError<T> {
 impl<T> Error for InvalidStateError<T> {}
 
 /// Why a [`Future`](crate::Future) has no result to give now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResultError {
     /// It is not done yet: asyncio's `InvalidStateError` of `result()`.

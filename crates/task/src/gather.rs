@@ -6,6 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asyncio_coro::scope::{Join, LeafScope};
@@ -306,17 +307,15 @@ impl<K: Kind> Join for All<K> {
         Poll::Ready(match (error.take(), *cancelled) {
             (Some(error), _) => Err(error),
             // All have refused, but who awaits them all is cancelled.
-            (None, Some(first)) => {
-                Err(K::from_join_error(JoinError::cancelled(tasks[first].identity())))
-            }
+            (None, Some(first)) => Err(K::from_join_error(tasks[first].cancelled())),
             (None, None) => Ok(values.drain(..).flatten().collect()),
         })
     }
 
-    fn hand_down(mut self: Pin<&mut Self>) {
+    fn hand_down(mut self: Pin<&mut Self>, message: Option<Arc<str>>) {
         let Self { tasks, cancelled, given_up, .. } = &mut *self;
         for (index, task) in tasks.iter().enumerate() {
-            if task.hand_down() {
+            if task.hand_down(message.clone()) {
                 cancelled.get_or_insert(index);
             }
             *given_up |= task.given_up().get();

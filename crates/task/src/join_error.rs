@@ -5,8 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use asyncio_coro::CancelledError;
 use asyncio_coro::task::{TaskId, TaskRef};
 
 /// Why awaiting a [`Task`](crate::Task) gave no value: it was cancelled, or it panicked.
@@ -58,7 +59,7 @@ impl From<&TaskRef> for Identity {
 
 /// What happened instead of a value.
 pub(crate) enum Reason {
-    Cancelled,
+    Cancelled(CancelledError),
     /// The lock only makes the error `Sync`; nobody ever waits for it.
     Panicked(Mutex<Box<dyn Any + Send>>),
     /// A child of a group failed; the group has its error.
@@ -72,8 +73,9 @@ impl JoinError {
         Self { inner: Box::new(Inner { task, reason }) }
     }
 
-    pub(crate) fn cancelled(task: Identity) -> Self {
-        Self::new(task, Reason::Cancelled)
+    /// The task was cancelled by a request that said this.
+    pub(crate) fn cancelled(task: Identity, message: Option<Arc<str>>) -> Self {
+        Self::new(task, Reason::Cancelled(CancelledError::__with_message(message)))
     }
 
     pub(crate) fn panicked(task: Identity, payload: Box<dyn Any + Send>) -> Self {
@@ -99,7 +101,16 @@ impl JoinError {
     /// Says whether the task was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.inner.reason, Reason::Cancelled)
+        matches!(self.inner.reason, Reason::Cancelled(_))
+    }
+
+    /// What whoever cancelled the task had to say; see [`Task::cancel_with`](crate::Task::cancel_with).
+    #[must_use]
+    pub fn cancel_message(&self) -> Option<&str> {
+        match &self.inner.reason {
+            Reason::Cancelled(cancelled) => cancelled.message(),
+            _ => None,
+        }
     }
 
     /// Says whether the task panicked.
@@ -170,7 +181,7 @@ impl fmt::Display for JoinError {
         let Inner { task, reason } = &*self.inner;
         let (name, site) = (task.name(), task.site);
         match reason {
-            Reason::Cancelled => write!(f, "task {name} was cancelled"),
+            Reason::Cancelled(cancelled) => write!(f, "task {name} was {cancelled}"),
             Reason::Panicked(payload) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
                 write!(f, "task {name}, created at {site}, panicked: {}", message(&**payload))

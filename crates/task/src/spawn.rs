@@ -27,6 +27,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -267,12 +268,12 @@ impl<T> Spawned<T> {
     }
 
     /// Asks the task to unwind; false if it has ended.
-    pub(crate) fn cancel(&self) -> bool {
+    pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
         if self.is_finished() {
             return false;
         }
         let task = self.registry.get(self.meta().slot.load(Ordering::Relaxed));
-        task.is_some_and(|task| task.cancel())
+        task.is_some_and(|task| task.__cancel(message))
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -300,7 +301,7 @@ impl<T> Spawned<T> {
             // Nothing at all: the loop was closed over it.
             Some(Outcome::Cancelled | Outcome::Gone) | None => {
                 self.cancelled.set(true);
-                Err(JoinError::cancelled(self.identity()))
+                Err(JoinError::cancelled(self.identity(), self.local().cancel_message()))
             }
         };
         self.settled.set(true);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::scope::{Join, LeafScope};
@@ -79,7 +80,27 @@ impl<T> Task<T> {
     /// The task becomes cancelled only if nothing in it swallows the request. If it has not taken its first step, it
     /// never runs.
     pub fn cancel(&self) -> bool {
-        self.handle().cancel()
+        self.handle().cancel(None)
+    }
+
+    /// Asks the task to unwind, as [`cancel`](Self::cancel) does, and says why.
+    ///
+    /// Who catches the cancellation in the task finds the message in the
+    /// [`CancelledError`](asyncio_coro::CancelledError), and who awaits the task in the [`JoinError`]. A further request
+    /// before the task has unwound replaces it by its own message, or by none.
+    ///
+    /// ```
+    /// use asyncio_task::create_task;
+    /// asyncio_loop::run(async {
+    ///     let task = create_task(std::future::pending::<()>());
+    ///     task.cancel_with("no longer needed");
+    ///     assert_eq!(task.await.unwrap_err().cancel_message(), Some("no longer needed"));
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[doc(alias = "msg")]
+    pub fn cancel_with(&self, message: impl fmt::Display) -> bool {
+        self.handle().cancel(Some(message.to_string().into()))
     }
 
     /// How many requests to cancel are outstanding: each [`cancel`](Self::cancel) counts, swallowed or not, until
@@ -198,11 +219,20 @@ impl<T> Handle<T> {
         }
     }
 
-    pub(crate) fn cancel(&self) -> bool {
+    pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
         match self {
-            Handle::Loop(task) => task.cancel(),
-            Handle::Child(task) => task.cancel(),
+            Handle::Loop(task) => task.cancel(message),
+            Handle::Child(task) => task.cancel(message),
         }
+    }
+
+    /// The error of who waits for this task, and is told that it was cancelled.
+    pub(crate) fn cancelled(&self) -> JoinError {
+        let message = match self {
+            Handle::Loop(task) => task.local().cancel_message(),
+            Handle::Child(task) => task.task().cancel_message(),
+        };
+        JoinError::cancelled(self.identity(), message)
     }
 
     pub(crate) fn cancelling(&self) -> u32 {
@@ -223,11 +253,11 @@ impl<T> Handle<T> {
     ///
     /// In a circle of tasks that await each other a request would go round for ever. So after [`LAPS`] requests the
     /// awaiter waits no longer: a circle comes apart, and otherwise nobody has asked that often and been heard.
-    pub(crate) fn hand_down(&self) -> bool {
+    pub(crate) fn hand_down(&self, message: Option<Arc<str>>) -> bool {
         if !self.is_finished() && self.cancelling() >= LAPS {
             self.given_up().set(true);
         }
-        self.cancel()
+        self.cancel(message)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -284,7 +314,7 @@ impl<T> Join for Handle<T> {
         }
         if self.poll_done(cx).is_pending() {
             if self.given_up().get() {
-                return Poll::Ready(Err(JoinError::cancelled(self.identity())));
+                return Poll::Ready(Err(self.cancelled()));
             }
             return Poll::Pending;
         }
@@ -298,8 +328,8 @@ impl<T> Join for Handle<T> {
         Poll::Ready(self.take())
     }
 
-    fn hand_down(self: Pin<&mut Self>) {
-        Handle::hand_down(&self);
+    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>) {
+        Handle::hand_down(&self, message);
     }
 
     fn is_cancelled(output: &Self::Output) -> bool {

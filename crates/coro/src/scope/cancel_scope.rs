@@ -274,6 +274,6 @@ impl<F: Future> Future for RunScope<F> {
         node.finish();
         held.detach();
         shared.is_caught.set(true);
-        Poll::Ready(Err(CancelledError))
+        Poll::Ready(Err(CancelledError::__new()))
     }
 }

@@ -80,8 +80,9 @@ impl<F: Future> Future for CatchCancel<F> {
             resume_unwind(payload);
         }
         let newest = node.look_up().map_or(request.epoch, |newest| newest.epoch);
+        let message = node.message_of(newest);
         node.swallow(newest);
         node.finish();
-        Poll::Ready(Err(CancelledError))
+        Poll::Ready(Err(CancelledError::__with_message(message)))
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -18,8 +19,9 @@ pub trait Join {
     /// Waits for its end. Not called again once it was ready.
     fn poll_join(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output>;
 
-    /// Asks it to end, because the waiting task is to be cancelled. Called once for each request, never while it is polled.
-    fn hand_down(self: Pin<&mut Self>);
+    /// Asks it to end, because the waiting task is to be cancelled, with what that request said. Called once for each
+    /// request, never while it is polled.
+    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>);
 
     /// Whether this end means that it was cancelled.
     fn is_cancelled(output: &Self::Output) -> bool;
@@ -37,6 +39,7 @@ pin_project! {
     ///
     /// ```
     /// use std::pin::Pin;
+    /// use std::sync::Arc;
     /// use std::task::{Context, Poll};
     /// use asyncio_coro::scope::{Join, LeafScope};
     ///
@@ -46,7 +49,7 @@ pin_project! {
     ///     fn poll_join(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u32> {
     ///         Poll::Ready(self.0)
     ///     }
-    ///     fn hand_down(self: Pin<&mut Self>) {}
+    ///     fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {}
     ///     fn is_cancelled(_: &u32) -> bool {
     ///         false
     ///     }
@@ -107,7 +110,8 @@ impl<J: Join> Future for LeafScope<J> {
             }
             *this.handed = request.epoch;
             // It may be over at once, with no further wake.
-            outside(|| this.join.as_mut().hand_down());
+            let message = node.message_of(request.epoch);
+            outside(|| this.join.as_mut().hand_down(message));
         }
     }
 }

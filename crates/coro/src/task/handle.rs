@@ -10,6 +10,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::Waker;
 
 use crate::node::with_current_task;
@@ -95,10 +96,30 @@ impl TaskRef {
     /// cleanup that is already running for an earlier request is cut. A request made during the very step in which the body
     /// returns counts; if the body is ready in a later step before it has waited again, its value stands.
     pub fn cancel(&self) -> bool {
-        let Some(inner) = self.local().ask() else { return false };
+        self.__cancel(None)
+    }
+
+    /// Asks the task to unwind, as [`cancel`](TaskRef::cancel) does, and says why: whoever catches the cancellation finds
+    /// the message in the [`CancelledError`](crate::CancelledError), and whoever awaits the task in the task's error.
+    ///
+    /// A further request before the task has unwound replaces the message by its own, or by none.
+    pub fn cancel_with(&self, message: impl fmt::Display) -> bool {
+        self.__cancel(Some(message.to_string().into()))
+    }
+
+    /// Makes a request with or without a message. For the tiers above, which hand requests on.
+    #[doc(hidden)]
+    pub fn __cancel(&self, message: Option<Arc<str>>) -> bool {
+        let Some(inner) = self.local().ask(message) else { return false };
         self.keep.wake_by_ref();
         inner.wake();
         true
+    }
+
+    /// What the newest request to cancel the task said, if it said anything.
+    #[must_use]
+    pub fn cancel_message(&self) -> Option<Arc<str>> {
+        self.local().cancel_message()
     }
 
     /// How many requests to cancel the task have been made and not taken back.

@@ -6,7 +6,7 @@
 //! * **I1, facts.** `id` and `site` never change; any thread may read them.
 //! * **I2, state.** The other fields are read and written only through [`LocalInfo`], which is neither `Send` nor `Sync` and
 //!   is made only by [`TaskInfo::local`], whose caller promises to be on the task's own thread. The one exception is the
-//!   destructor, which frees the name: it has the info to itself, and the name is `Send`.
+//!   destructor, which frees `extra`: it has the info to itself, and what is in there is `Send`.
 //! * **I3, core.** `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its first poll, and
 //!   reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
 
@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::hooks::TaskLabel;
@@ -65,13 +66,30 @@ pub struct TaskInfo {
     id: TaskId,
     site: &'static Location<'static>,
     core: Cell<*const Root>,
-    /// Set by `set_name`; boxed twice so that the pointer is thin.
-    name: Cell<Option<Box<Name>>>,
+    extra: Cell<Option<Box<Extra>>>,
     cancelling: Cell<u32>,
     flags: Cell<u32>,
 }
 
-struct Name(Box<str>);
+/// What few tasks have; the others pay one pointer for it.
+#[derive(Default)]
+struct Extra {
+    name: Option<Box<str>>,
+    message: Option<Message>,
+}
+
+/// What the newest request to cancel said.
+struct Message {
+    /// The request; 0 for one from before the first step.
+    epoch: u64,
+    text: Arc<str>,
+}
+
+// By I2.
+const _: () = {
+    const fn sendable<T: Send>() {}
+    sendable::<Extra>();
+};
 
 /// The body's first poll has begun.
 const STARTED: u32 = 1 << 0;
@@ -101,7 +119,7 @@ impl TaskInfo {
             id: TaskId::next(),
             site,
             core: Cell::new(ptr::null()),
-            name: Cell::new(None),
+            extra: Cell::new(None),
             cancelling: Cell::new(0),
             flags: Cell::new(0),
         }
@@ -156,15 +174,27 @@ impl LocalInfo<'_> {
     /// The name given by [`set_name`](LocalInfo::set_name), if any: for who wants to put off making the default one.
     #[must_use]
     pub fn given_name(self) -> Option<String> {
-        let name = self.info.name.take();
-        let text = name.as_ref().map(|name| String::from(&*name.0));
-        self.info.name.set(name);
-        text
+        self.extra(|extra| extra.name.as_deref().map(String::from))
     }
 
     /// Gives the task a name.
     pub fn set_name(self, name: impl Into<Box<str>>) {
-        self.info.name.set(Some(Box::new(Name(name.into()))));
+        let name = name.into();
+        self.extra_mut(|extra| extra.name = Some(name));
+    }
+
+    /// What the newest request to cancel the task said, if it said anything.
+    #[must_use]
+    pub fn cancel_message(self) -> Option<Arc<str>> {
+        self.extra(|extra| extra.message.as_ref().map(|message| message.text.clone()))
+    }
+
+    /// What the request of this epoch said, if it was made on the task and is its newest.
+    pub(crate) fn message_of(self, epoch: u64) -> Option<Arc<str>> {
+        self.extra(|extra| {
+            let message = extra.message.as_ref().filter(|message| message.epoch == epoch)?;
+            Some(message.text.clone())
+        })
     }
 
     /// How many requests to cancel the task have been made and not taken back by [`uncancel`](LocalInfo::uncancel).
@@ -188,18 +218,27 @@ impl LocalInfo<'_> {
     }
 
     /// Makes a request to cancel the task, and returns what is to be woken besides the task; `None` when the task has ended.
-    pub(crate) fn ask(self) -> Option<Wakers> {
+    /// The message takes the place of that of an earlier request, also if there is none.
+    pub(crate) fn ask(self, message: Option<Arc<str>>) -> Option<Wakers> {
         if !self.is_live() {
             return None;
         }
         self.info.cancelling.set(self.info.cancelling.get().saturating_add(1));
-        match self.root() {
-            Some(root) => Some(root.ask()),
+        let (epoch, wakers) = match self.root() {
+            Some(root) => {
+                let wakers = root.ask();
+                (root.base().request.get(), wakers)
+            }
             None => {
                 self.set(CANCEL_EARLY);
-                Some(Wakers::default())
+                (0, Wakers::default())
             }
+        };
+        if message.is_some() || self.has_extra() {
+            let message = message.map(|text| Message { epoch, text });
+            self.extra_mut(|extra| extra.message = message);
         }
+        Some(wakers)
     }
 
     /// Whether the task has been polled.
@@ -232,6 +271,28 @@ impl LocalInfo<'_> {
         unsafe { self.info.core.get().as_ref() }
     }
 
+    fn has_extra(self) -> bool {
+        let extra = self.info.extra.take();
+        let is_there = extra.is_some();
+        self.info.extra.set(extra);
+        is_there
+    }
+
+    /// Looks at what few tasks have. `look` calls nothing of a user's.
+    fn extra<R>(self, look: impl FnOnce(&Extra) -> Option<R>) -> Option<R> {
+        let extra = self.info.extra.take();
+        let seen = extra.as_deref().and_then(look);
+        self.info.extra.set(extra);
+        seen
+    }
+
+    /// Changes what few tasks have. `change` calls nothing of a user's.
+    fn extra_mut(self, change: impl FnOnce(&mut Extra)) {
+        let mut extra = self.info.extra.take().unwrap_or_default();
+        change(&mut extra);
+        self.info.extra.set(Some(extra));
+    }
+
     fn has(self, flag: u32) -> bool {
         self.info.flags.get() & flag != 0
     }
@@ -251,5 +312,11 @@ impl TaskInfo {
         // SAFETY: a `Root` is on the task's own thread, and only a root leads here.
         let local = unsafe { self.local() };
         TaskLabel { id: self.id, name: local.name() }
+    }
+
+    /// What the request of this epoch said, for one of the task's own scopes, which are on its thread.
+    pub(crate) fn message_of(&self, epoch: u64) -> Option<Arc<str>> {
+        // SAFETY: as above.
+        unsafe { self.local() }.message_of(epoch)
     }
 }

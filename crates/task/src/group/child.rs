@@ -166,7 +166,7 @@ where
 pub(crate) fn stillborn<T>(site: &'static Location<'static>) -> ChildHandle<T> {
     let core = Core::new(site, Signal::dead());
     let slot = Slot::new(core.task());
-    let unwanted = slot.end(Err(JoinError::cancelled(Identity::from(slot.task()))));
+    let unwanted = slot.end(Err(cancelled(slot.task())));
     drop(unwanted);
     ChildHandle::new(slot)
 }
@@ -188,7 +188,7 @@ where
             Ok(Ok(value)) => (Ok(value), ChildEnd::Quietly),
             Ok(Err(Failed)) => failed(),
             Err(TaskEnd::Cancelled) if failures.get() > failed_before => failed(),
-            Err(TaskEnd::Cancelled) => (Err(JoinError::cancelled(who())), ChildEnd::Quietly),
+            Err(TaskEnd::Cancelled) => (Err(cancelled(slot.task())), ChildEnd::Quietly),
             Err(TaskEnd::Panicked(payload)) => {
                 // The payload goes on out of the group; there is only one.
                 let text = Box::new(message(&*payload).to_owned());
@@ -206,10 +206,15 @@ where
 impl<T> Drop for Output<T> {
     fn drop(&mut self) {
         if !self.0.has_ended() {
-            let unwanted = self.0.end(Err(JoinError::cancelled(Identity::from(self.0.task()))));
+            let unwanted = self.0.end(Err(cancelled(self.0.task())));
             drop(unwanted);
         }
     }
+}
+
+/// The error of who awaits a child that was cancelled.
+fn cancelled(task: &TaskRef) -> JoinError {
+    JoinError::cancelled(Identity::from(task), task.cancel_message())
 }
 
 impl Drop for Membership {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use asyncio_coro::task::TaskRef;
@@ -82,8 +83,8 @@ impl<T> ChildHandle<T> {
         &self.slot.task
     }
 
-    pub(crate) fn cancel(&self) -> bool {
-        !self.slot.ended.get() && self.slot.task.cancel()
+    pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
+        !self.slot.ended.get() && self.slot.task.__cancel(message)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
