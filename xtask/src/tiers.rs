@@ -2,7 +2,8 @@
 //!
 //! The order is [`TOWER`]. Dev-dependencies obey it too: a crate is tested with what lies below it,
 //! and a story that needs more belongs in `tests/`, which stands beside the tower, as `xtask` and
-//! the example programs do. These may depend on any tier, and no tier on them.
+//! the example programs do. These may depend on any tier, and no tier on them. The one exception
+//! are [`TOOLS`], which tiers are tested with.
 
 use anyhow::{Result, bail};
 use xshell::Shell;
@@ -23,6 +24,10 @@ pub(crate) const TOWER: [&str; 10] = [
     "asyncio-stream",
     "asyncio",
 ];
+
+/// What every tier may be tested with. They depend on the two lowest tiers at most, so that only
+/// these are tested with something that depends on them.
+pub(crate) const TOOLS: [&str; 1] = ["asyncio-cancel-everywhere"];
 
 impl Tiers {
     pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
@@ -50,6 +55,9 @@ fn check(workspace: &Workspace) -> Vec<String> {
         let in_crates = package.dir.strip_prefix("crates/").is_some_and(|it| !it.contains('/'));
         match tier(&package.name) {
             Some(own) => problems.extend(upward(package, own, &members)),
+            None if TOOLS.contains(&package.name.as_str()) => {
+                problems.extend(upward(package, TOOLS_STAND_ON + 1, &members));
+            }
             None if in_crates => {
                 problems.push(format!("{} lies in crates/ but has no tier", package.name));
             }
@@ -58,6 +66,9 @@ fn check(workspace: &Workspace) -> Vec<String> {
     }
     problems
 }
+
+/// The highest tier that [`TOOLS`] may depend on.
+const TOOLS_STAND_ON: usize = 2;
 
 /// The dependencies of a package of tier `own` that do not point down.
 fn upward(package: &Package, own: usize, members: &[&str]) -> Vec<String> {
@@ -72,6 +83,9 @@ fn upward(package: &Package, own: usize, members: &[&str]) -> Vec<String> {
             Kind::Dev => "dev-depends",
         };
         let name = &package.name;
+        if dependency.kind == Kind::Dev && TOOLS.contains(&dependency.name.as_str()) {
+            continue;
+        }
         match tier(&dependency.name) {
             Some(other) if other < own => {}
             Some(other) => problems
@@ -105,6 +119,7 @@ mod tests {
             })
             .collect();
         packages.push(package("tests", "tests", &["asyncio"]));
+        packages.push(package(TOOLS[0], "tests/cancel-everywhere", &TOWER[..2]));
         json!({ "workspace_root": "/w", "packages": packages })
     }
 
@@ -148,6 +163,24 @@ mod tests {
     fn a_tier_that_depends_on_a_package_beside_the_tower_is_found() {
         let found = with_dependency(5, "tests", json!("dev"));
         assert_eq!(found, ["asyncio-executor (tier 5) dev-depends on tests, no tier at all"]);
+    }
+
+    #[test]
+    fn a_tier_may_be_tested_with_a_tool_but_not_depend_on_it() {
+        assert_eq!(with_dependency(1, TOOLS[0], json!("dev")), [""; 0]);
+        let found = with_dependency(6, TOOLS[0], Value::Null);
+        let problem = "asyncio-queue (tier 6) depends on asyncio-cancel-everywhere, no tier at all";
+        assert_eq!(found, [problem]);
+    }
+
+    #[test]
+    fn a_tool_that_depends_on_more_than_the_two_lowest_tiers_is_found() {
+        let mut metadata = metadata();
+        let tool = metadata["packages"].as_array_mut().unwrap().last_mut().unwrap();
+        tool["dependencies"][0]["name"] = json!("asyncio-task");
+        let found = check(&Workspace::parse(&metadata.to_string()).unwrap());
+        let problem = "asyncio-cancel-everywhere (tier 3) depends on asyncio-task (tier 4)";
+        assert_eq!(found, [problem]);
     }
 
     #[test]

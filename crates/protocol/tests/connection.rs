@@ -3,7 +3,7 @@
 mod harness;
 
 use std::cell::Cell;
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use asyncio_cancel_everywhere::on_loop;
 use asyncio_coro::yield_now;
 use asyncio_loop::{run, testing};
 use asyncio_protocol::{
@@ -126,47 +127,31 @@ fn without_a_loop_it_is_an_error_and_no_panic() {
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
 }
 
-/// Dropped at each of its suspension points, in turn, and at last not at all.
 #[test]
-fn a_connection_dropped_at_any_point_leaves_no_socket_behind() {
-    run(async {
-        let server = create_server(Echo::default, "127.0.0.1", 0).await.unwrap();
-        let port = server.local_addrs()[0].port();
-        let made = Rc::new(Cell::new(0));
-        for polls in 1.. {
-            let factory = {
-                let made = made.clone();
-                move || {
-                    made.set(made.get() + 1);
-                    Client::default()
-                }
+fn a_connection_cancelled_at_any_point_leaves_no_socket_behind() {
+    let made = Rc::new(Cell::new(0));
+    let points = on_loop(
+        async || {
+            let server = create_server(Echo::default, "127.0.0.1", 0).await.unwrap();
+            let port = server.local_addrs()[0].port();
+            let made = made.clone();
+            let factory = move || {
+                made.set(made.get() + 1);
+                Client::default()
             };
-            let connecting = create_connection(factory, "127.0.0.1", port);
-            let mut connecting = connecting.into_future();
-            let mut left = polls;
-            let done = poll_fn(|cx| {
-                if left == 0 {
-                    return Poll::Ready(false);
-                }
-                left -= 1;
-                connecting.as_mut().poll(cx).map(|connected| {
-                    connected.unwrap().0.close();
-                    true
-                })
-            })
-            .await;
-            drop(connecting);
-            if done {
-                assert!(polls > 1, "it waits for the start at least");
-                break;
+            (server, create_connection(factory, "127.0.0.1", port).into_future())
+        },
+        async |server, case| {
+            if let Some(connected) = case.output {
+                connected.unwrap().0.close();
             }
-        }
-        server.close();
-        let over = timeout(Duration::from_secs(30), server.wait_closed()).await;
-        over.expect("no connection is left");
-        assert!(made.get() > 1, "one of the dropped ones had its protocol already");
-    })
-    .unwrap();
+            server.close();
+            let over = timeout(Duration::from_secs(30), server.wait_closed()).await;
+            over.expect("no connection is left");
+        },
+    );
+    assert!(points > 0, "it waits for the start at least");
+    assert!(made.get() > 1, "one of the cancelled ones had its protocol already");
 }
 
 /// A connection that waits for a peer whose backlog is full.

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
+use asyncio_cancel_everywhere::between_events;
+
 pub(crate) use crate::driver::block_on;
 
 /// Tasks that run in the order in which they were woken, as on the loop, but by hand.
@@ -118,39 +120,22 @@ pub(crate) struct World<Tool> {
     pub(crate) log: Log<u32>,
 }
 
-/// Drops `operation` at each point of its life, and calls `check` on what is left.
+/// Cancels `operation` between any two of `events`, and calls `check` on what is left and the number of events.
 ///
-/// It is polled once (or not at all); then come the first so many of `events`, after each of which it is
-/// polled or not, in all combinations; then it is dropped. So it is dropped while it waits, when it has just
-/// been woken, when it was woken in vain, and when it is done. `check` gets the number of events.
+/// See [`between_events`]: by dropping it and by a request, while it waits, woken, woken in vain, and done.
 pub(crate) fn cancel_everywhere<Tool, F: Future<Output = ()>>(
     tool: impl Fn() -> Tool,
     operation: impl Fn(Rc<Tool>, Log<u32>) -> F,
     events: &[fn(&mut World<Tool>)],
     check: impl Fn(&mut World<Tool>, usize),
 ) {
-    for first_poll in [false, true] {
-        for count in 0..=events.len() {
-            for polls in 0..1_u32 << count {
-                let log = Log::default();
-                let mut world =
-                    World { tool: Rc::new(tool()), tasks: Tasks::default(), log: log.clone() };
-                let mut future = Some(Box::pin(operation(world.tool.clone(), log)));
-                let mut poll = |wanted: bool| {
-                    if wanted && future.as_mut().is_some_and(|f| poll(f.as_mut()).is_ready()) {
-                        future = None;
-                    }
-                };
-                poll(first_poll);
-                for (number, event) in events[..count].iter().enumerate() {
-                    event(&mut world);
-                    poll(polls >> number & 1 == 1);
-                }
-                drop(future);
-                check(&mut world, count);
-            }
-        }
-    }
+    let scene = || {
+        let log = Log::default();
+        let world = World { tool: Rc::new(tool()), tasks: Tasks::default(), log: log.clone() };
+        let operation = operation(world.tool.clone(), log);
+        (world, operation)
+    };
+    between_events(scene, events, |world, case| check(world, case.events));
 }
 
 /// Polls once, with a waker that does nothing.
