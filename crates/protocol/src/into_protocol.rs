@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use asyncio_transport::{ProtocolCalls, Transport};
+use asyncio_transport::{ProtocolCalls, ReadInto, Transport};
 
 use crate::buffered_protocol::{Buffered, BufferedProtocol};
 use crate::protocol::Protocol;
@@ -90,8 +90,8 @@ impl<B: BufferedProtocol> ProtocolCalls for ByBuffer<B> {
         unreachable!("a transport reads into the buffer that get_buffer gave");
     }
 
-    fn get_buffer(&self) -> Option<Vec<u8>> {
-        Some(self.0.get_buffer())
+    fn get_buffer(&self) -> ReadInto {
+        ReadInto::Buffer(self.0.get_buffer())
     }
 
     fn buffer_updated(&self, buffer: Vec<u8>, nbytes: usize) {

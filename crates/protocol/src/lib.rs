@@ -26,7 +26,7 @@ mod listener;
 mod open_servers;
 
 pub use asyncio_transport::{
-    InvalidLimits, ProtocolCalls, Transport, TransportBuilder, WriteBufferLimits,
+    InvalidLimits, ProtocolCalls, ReadInto, Transport, TransportBuilder, WriteBufferLimits,
 };
 
 pub use buffered_protocol::{Buffered, BufferedProtocol};

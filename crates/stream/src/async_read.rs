@@ -18,6 +18,13 @@ impl AsyncRead for StreamReader {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        let incoming = &self.state.incoming;
+        if buf.len() >= DIRECT && self.front.is_empty() && incoming.len() == 0 {
+            incoming.check()?;
+            if let Some(count) = incoming.pull_into(buf) {
+                return Poll::Ready(Ok(count));
+            }
+        }
         let available = ready!(self.as_mut().poll_fill_buf(cx))?;
         let count = available.len().min(buf.len());
         buf[..count].copy_from_slice(&available[..count]);
@@ -32,6 +39,7 @@ impl AsyncBufRead for StreamReader {
         let incoming = &this.state.incoming;
         incoming.check()?;
         if this.front.is_empty() {
+            incoming.fill();
             let seen = incoming.news();
             if incoming.len() == 0 {
                 ready!(incoming.poll_news(cx, seen))?;
@@ -53,3 +61,7 @@ impl AsyncBufRead for StreamReader {
         }
     }
 }
+
+/// A read of this many bytes or more goes straight into the caller's buffer; for a smaller one, one
+/// system call and a copy serve many.
+const DIRECT: usize = 4 * 1024;

@@ -22,6 +22,8 @@ pub(crate) struct Incoming {
     error: RefCell<Option<SharedError>>,
     /// Counts what happened, so that a waiter sees news.
     news: Cell<u64>,
+    /// The transport has something, and left it to the reader to take it.
+    left: Cell<bool>,
     /// The reader's waker; the reader is borrowed mutably by its one read, so there is one.
     waiter: RefCell<Option<Waker>>,
     transport: RefCell<Option<Transport>>,
@@ -39,6 +41,7 @@ impl Incoming {
             eof: Cell::new(false),
             error: RefCell::new(None),
             news: Cell::new(0),
+            left: Cell::new(false),
             waiter: RefCell::new(None),
             transport: RefCell::new(None),
             paused: Cell::new(false),
@@ -55,13 +58,61 @@ impl Incoming {
         if data.is_empty() || self.eof.get() || self.abandoned.get() {
             return;
         }
-        self.buffer.borrow_mut().extend(data);
+        self.keep(data);
         self.tell();
+    }
+
+    /// Buffers `data`, and stops the transport when it is too much.
+    fn keep(&self, data: &[u8]) {
+        self.buffer.borrow_mut().extend(data);
         let crowded = self.len() > self.limit.get().saturating_mul(2);
         if crowded && !self.paused.get() {
             if let Some(transport) = self.transport() {
                 self.paused.set(true);
                 transport.pause_reading();
+            }
+        }
+    }
+
+    /// Asked when something arrived: if a reader waits and has nothing, it is woken, and takes it
+    /// by itself.
+    pub(crate) fn leave_to_reader(&self) -> bool {
+        let leaves = self.waiter.borrow().is_some() && self.len() == 0;
+        if leaves {
+            self.left.set(true);
+            self.tell();
+        }
+        leaves
+    }
+
+    /// Takes at most `max` bytes of what was left to the reader, with one copy and no buffer.
+    pub(crate) fn pull(&self, max: usize) -> Option<Vec<u8>> {
+        if !self.left.replace(false) {
+            return None;
+        }
+        let room = max.saturating_add(self.limit.get());
+        self.transport()?.try_read_with(room, |data| {
+            let (taken, rest) = data.split_at(data.len().min(max));
+            if !rest.is_empty() {
+                self.keep(rest);
+            }
+            taken.to_vec()
+        })
+    }
+
+    /// As [`pull`](Self::pull), to where the caller wants it, without a copy.
+    pub(crate) fn pull_into(&self, buffer: &mut [u8]) -> Option<usize> {
+        if !self.left.replace(false) {
+            return None;
+        }
+        self.transport()?.try_read(buffer)
+    }
+
+    /// Moves what was left to the reader into the buffer.
+    pub(crate) fn fill(&self) {
+        if self.left.replace(false) {
+            if let Some(transport) = self.transport() {
+                transport.try_read_with(usize::MAX, |data| self.keep(data));
             }
         }
     }
@@ -138,13 +189,19 @@ impl Incoming {
         }
     }
 
-    /// Waits until bytes, EOF or an error arrive. Resumes the transport first, for a reader that
-    /// waits while paused would wait forever.
+    /// Waits until more is buffered, or the end or an error arrives.
     ///
     /// # Cancel safety
     ///
     /// Nothing is taken.
     pub(crate) async fn wait_for_data(&self) -> io::Result<()> {
+        self.wait_for_news().await?;
+        self.fill();
+        Ok(())
+    }
+
+    /// As [`wait_for_data`](Self::wait_for_data), but what arrived may be left to the reader.
+    pub(crate) async fn wait_for_news(&self) -> io::Result<()> {
         let seen = self.news.get();
         poll_fn(|cx| self.poll_news(cx, seen)).await
     }
@@ -153,6 +210,7 @@ impl Incoming {
         self.news.get()
     }
 
+    /// Resumes the transport, for a reader that waits while it is paused would wait forever.
     pub(crate) fn poll_news(&self, cx: &mut Context<'_>, seen: u64) -> Poll<io::Result<()>> {
         self.check()?;
         if self.news.get() != seen || self.eof.get() {
@@ -173,6 +231,8 @@ impl Incoming {
     pub(crate) fn abandon(&self) {
         self.abandoned.set(true);
         self.lent.set(0);
+        let waiter = self.waiter.borrow_mut().take();
+        drop(waiter);
         self.buffer.borrow_mut().clear();
         self.resume();
     }

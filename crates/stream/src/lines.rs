@@ -42,6 +42,7 @@ impl Stream for Lines<'_> {
         }
         loop {
             let incoming = &this.reader.state.incoming;
+            incoming.fill();
             let (limit, seen) = (incoming.limit.get(), incoming.news());
             let found = incoming.with_buffer(|buffer| this.search.find(buffer.as_slice()));
             let too_long = match found {

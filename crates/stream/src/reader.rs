@@ -80,7 +80,10 @@ impl StreamReader {
         }
         let incoming = &self.state.incoming;
         while incoming.len() == 0 && !incoming.is_eof() {
-            incoming.wait_for_data().await?;
+            incoming.wait_for_news().await?;
+            if let Some(data) = incoming.pull(max) {
+                return Ok(data);
+            }
         }
         Ok(self.take(max))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use asyncio_protocol::{Protocol, Transport};
+use asyncio_protocol::{IntoProtocol, ProtocolCalls, ReadInto, Transport};
 
 use crate::error::SharedError;
 use crate::incoming::Incoming;
@@ -51,13 +51,27 @@ impl StreamProtocol {
     }
 }
 
-impl Protocol for StreamProtocol {
+impl IntoProtocol for StreamProtocol {
+    type Protocol = Self;
+
+    fn into_protocol(self) -> (Rc<Self>, Rc<dyn ProtocolCalls>) {
+        let this = Rc::new(self);
+        (this.clone(), this)
+    }
+}
+
+impl ProtocolCalls for StreamProtocol {
     fn connection_made(&self, transport: &Transport) {
         self.state.incoming.set_transport(Some(transport.clone()));
         if let Some(connected) = self.connected.take() {
             let reader = StreamReader::over(self.state.clone());
             connected(reader, StreamWriter::new(transport.clone(), self.state.clone()));
         }
+    }
+
+    fn get_buffer(&self) -> ReadInto {
+        // A reader that waits for the first byte reads by itself, to where it wants it.
+        if self.state.incoming.leave_to_reader() { ReadInto::Later } else { ReadInto::LoopBuffer }
     }
 
     fn data_received(&self, data: &[u8]) {

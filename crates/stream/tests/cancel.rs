@@ -13,7 +13,7 @@ use asyncio_stream::{
 };
 use asyncio_task::{create_task, timeout};
 use futures_lite::future::poll_once;
-use futures_lite::io::AsyncWriteExt;
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn with_plain_peer() -> (StreamReader, StreamWriter, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -126,6 +126,26 @@ fn a_cancelled_wait_for_a_child_does_not_touch_it_and_communicate_keeps_its_outp
         let (stdout, _) = child.communicate(None).await.unwrap();
         assert_eq!(stdout.unwrap(), b"early\nlate\n");
         assert_eq!(child.wait().await, 0);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_reader_that_turned_to_something_else_still_sees_bytes_and_the_end_arrive() {
+    run(async {
+        let (mut reader, _writer, mut peer) = with_plain_peer().await;
+        let mut room = vec![0; 64 * 1024];
+        // It was woken for bytes that it then does not take.
+        assert!(poll_once(AsyncReadExt::read(&mut reader, &mut room)).await.is_none());
+        std::io::Write::write_all(&mut peer, b"late").unwrap();
+        drop(peer);
+        while reader.buffered() < 4 {
+            yield_now().await;
+        }
+        assert_eq!(reader.read(100).await.unwrap(), b"late");
+        while !reader.at_eof() {
+            yield_now().await;
+        }
     })
     .unwrap();
 }

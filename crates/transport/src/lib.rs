@@ -25,5 +25,5 @@ mod live;
 
 pub use builder::TransportBuilder;
 pub use flow_control::{InvalidLimits, WriteBufferLimits};
-pub use protocol_calls::ProtocolCalls;
+pub use protocol_calls::{ProtocolCalls, ReadInto};
 pub use transport::Transport;

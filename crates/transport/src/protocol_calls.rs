@@ -31,18 +31,13 @@ pub trait ProtocolCalls: 'static {
     /// after the call has to be copied.
     fn data_received(&self, data: &[u8]);
 
-    /// Asked before each read: `Some` buffer has the transport read into that one, and hand it
-    /// back by [`buffer_updated`](Self::buffer_updated); `None` (the default) has it call
-    /// [`data_received`](Self::data_received).
-    ///
-    /// The transport reads at most `buffer.len()` bytes. It keeps a buffer into which nothing
-    /// was read for its next read. An empty buffer is fatal for the connection.
-    fn get_buffer(&self) -> Option<Vec<u8>> {
-        None
+    /// Asked before each read: where do the bytes go? By default into the loop's buffer.
+    fn get_buffer(&self) -> ReadInto {
+        ReadInto::LoopBuffer
     }
 
-    /// Gives back the buffer from [`get_buffer`](Self::get_buffer), with `nbytes` new bytes at
-    /// its front.
+    /// Gives back the [`ReadInto::Buffer`] from [`get_buffer`](Self::get_buffer), with `nbytes`
+    /// new bytes at its front.
     fn buffer_updated(&self, buffer: Vec<u8>, nbytes: usize) {
         let _ = (buffer, nbytes);
     }
@@ -59,4 +54,21 @@ pub trait ProtocolCalls: 'static {
 
     /// The write buffer is down to its low-water mark again.
     fn resume_writing(&self);
+}
+
+/// Where the next read of a transport goes.
+#[derive(Debug)]
+pub enum ReadInto {
+    /// Into the loop's own buffer, of which [`data_received`](ProtocolCalls::data_received) gets
+    /// the slice that was filled.
+    LoopBuffer,
+    /// Into this one, at most its whole length, and
+    /// [`buffer_updated`](ProtocolCalls::buffer_updated) gives it back. One into which nothing
+    /// was read is kept for the next read. An empty one is fatal for the connection.
+    Buffer(Vec<u8>),
+    /// Nowhere now: a task that this protocol has just woken reads by
+    /// [`Transport::try_read`] in its next step, to where the bytes are wanted. If it has not by
+    /// the end of the next tick, the transport asks again, so nothing is stuck behind a task that
+    /// turned to something else.
+    Later,
 }

@@ -1,10 +1,11 @@
-//! The reading half: one read per turn, into the loop's buffer or the protocol's.
+//! The reading half: one read per turn, into the loop's buffer, the protocol's, or by the protocol itself.
 
 use std::io;
 
 use asyncio_loop::Ready;
 
 use crate::endpoint::{Endpoint, Received};
+use crate::protocol_calls::ReadInto;
 use crate::selector_transport::SelectorTransport;
 
 impl SelectorTransport {
@@ -13,31 +14,69 @@ impl SelectorTransport {
         if !self.may_read(endpoint) {
             return; // `reading.ready` stays set for `resume_reading`
         }
-        let Some(own_buffer) = self.protocols_buffer(endpoint) else { return };
-        let (result, room) = match own_buffer {
-            Some(mut buffer) => {
-                let room = buffer.len();
-                let result = endpoint.recv(&mut buffer);
+        let result = match self.where_to_read(endpoint) {
+            Some(ReadInto::LoopBuffer) => {
+                let mut buffer = self.event_loop.lend_read_buffer();
+                let result = self.recv(endpoint, &mut buffer);
                 if let Ok(Received::Bytes(n)) = result {
-                    self.note_readiness(endpoint, n, room);
+                    self.call("data_received", |protocol| protocol.data_received(&buffer[..n]));
+                }
+                result
+            }
+            Some(ReadInto::Buffer(mut buffer)) => {
+                let result = self.recv(endpoint, &mut buffer);
+                if let Ok(Received::Bytes(n)) = result {
                     self.call("buffer_updated", |protocol| protocol.buffer_updated(buffer, n));
                 } else {
                     self.reading.spare.set(Some(buffer));
                 }
-                (result, room)
+                result
             }
-            None => {
-                let mut buffer = self.event_loop.lend_read_buffer();
-                let room = buffer.len();
-                let result = endpoint.recv(&mut buffer);
-                if let Ok(Received::Bytes(n)) = result {
-                    self.note_readiness(endpoint, n, room);
-                    self.call("data_received", |protocol| protocol.data_received(&buffer[..n]));
-                }
-                (result, room)
+            Some(ReadInto::Later) => {
+                // Whoever was woken has its step first: it stands before us in the queue.
+                self.reading.left.set(true);
+                return self.queue_read(endpoint);
             }
+            None => return,
         };
-        debug_assert!(room > 0, "a read into nothing looks like EOF");
+        self.conclude(endpoint, result);
+    }
+
+    /// Reads for a protocol that said [`ReadInto::Later`].
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Option<usize> {
+        let endpoint = self.endpoint()?;
+        if buffer.is_empty() || !self.reading.ready.get() || !self.may_read(&endpoint) {
+            return None;
+        }
+        let result = self.recv(&endpoint, buffer);
+        let received = match result {
+            Ok(Received::Bytes(n)) => Some(n),
+            _ => None,
+        };
+        self.conclude(&endpoint, result);
+        received
+    }
+
+    /// As [`try_read`](Self::try_read), into the loop's buffer.
+    pub(crate) fn try_read_with<R>(&self, max: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut buffer = self.event_loop.lend_read_buffer();
+        let room = buffer.len().min(max);
+        let received = self.try_read(&mut buffer[..room])?;
+        Some(f(&buffer[..received]))
+    }
+
+    /// One system call, and what it says about the next one.
+    fn recv(&self, endpoint: &Endpoint, buffer: &mut [u8]) -> io::Result<Received> {
+        debug_assert!(!buffer.is_empty(), "a read into nothing looks like EOF");
+        let result = endpoint.recv(buffer);
+        if let Ok(Received::Bytes(n)) = result {
+            self.note_readiness(endpoint, n, buffer.len());
+        }
+        result
+    }
+
+    /// What follows from a read, once the protocol has its bytes.
+    fn conclude(&self, endpoint: &Endpoint, result: io::Result<Received>) {
         match result {
             Ok(Received::Bytes(_)) => self.queue_read(endpoint),
             Ok(Received::Nothing) => self.reading.ready.set(false),
@@ -84,15 +123,15 @@ impl SelectorTransport {
         self.is_reading() && !self.reading.eof.get() && endpoint.can_read()
     }
 
-    /// The outer `None`: nothing is read now. The protocol panicked or gave an empty buffer, and
-    /// the connection is over; or it paused, closed or handed over its transport when asked.
-    fn protocols_buffer(&self, endpoint: &Endpoint) -> Option<Option<Vec<u8>>> {
+    /// `None`: nothing is read now. The protocol panicked or gave an empty buffer, and the
+    /// connection is over; or it paused, closed or handed over its transport when asked.
+    fn where_to_read(&self, endpoint: &Endpoint) -> Option<ReadInto> {
         if let Some(spare) = self.reading.spare.take() {
-            return Some(Some(spare));
+            return Some(ReadInto::Buffer(spare));
         }
         self.reading.handed_over.set(false);
-        let buffer = self.call("get_buffer", |protocol| protocol.get_buffer())?;
-        if buffer.as_ref().is_some_and(Vec::is_empty) {
+        let into = self.call("get_buffer", |protocol| protocol.get_buffer())?;
+        if matches!(&into, ReadInto::Buffer(buffer) if buffer.is_empty()) {
             let error = io::Error::other("protocol.get_buffer() returned an empty buffer");
             crate::report::report_error(self, &error);
             self.force_close(Some(error));
@@ -104,10 +143,12 @@ impl SelectorTransport {
             return None;
         }
         if !self.may_read(endpoint) {
-            self.reading.spare.set(buffer); // for after `resume_reading`
+            if let ReadInto::Buffer(buffer) = into {
+                self.reading.spare.set(Some(buffer)); // for after `resume_reading`
+            }
             return None;
         }
-        Some(buffer)
+        Some(into)
     }
 
     /// After a read that filled less than its buffer nothing is left, and an event will tell of

@@ -65,6 +65,8 @@ pub(crate) struct ReadState {
     pub(crate) ready: Cell<bool>,
     /// A turn in the next tick was asked for.
     pub(crate) queued: Cell<bool>,
+    /// The protocol said that it would read by itself before that turn.
+    pub(crate) left: Cell<bool>,
     /// The protocol was replaced since it was asked for a buffer.
     pub(crate) handed_over: Cell<bool>,
     /// A buffer of the protocol's into which nothing was read.
@@ -296,8 +298,13 @@ impl IoHandler for SelectorTransport {
         }
         if over || ready.is_readable() {
             self.reading.queued.set(false);
-            self.reading.ready.set(true);
-            self.read_once(&endpoint);
+            // What was left to the protocol is read already; an event since then would have come
+            // before that read, in this tick's poll, or will come by an entry of its own.
+            let read = self.reading.left.replace(false) && !self.reading.ready.get();
+            if over || !read {
+                self.reading.ready.set(true);
+                self.read_once(&endpoint);
+            }
         }
         if over || ready.is_writable() {
             self.write_ready(&endpoint);

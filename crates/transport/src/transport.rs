@@ -21,7 +21,7 @@ use crate::selector_transport::SelectorTransport;
 /// dropping every handle does not close it, as in asyncio. It ends by [`close`](Self::close),
 /// [`abort`](Self::abort), the peer, an error, or the end of its loop.
 ///
-/// No method blocks, and none reads: data arrives from the loop only.
+/// No method blocks, and none reads but [`try_read`](Self::try_read): data arrives from the loop.
 ///
 /// ```
 /// # use std::{cell::RefCell, io, rc::Rc, os::unix::net::UnixStream, io::Write};
@@ -169,6 +169,22 @@ impl Transport {
     /// Goes on reading, from the next tick: data never arrives inside this call.
     pub fn resume_reading(&self) {
         self.inner.resume_reading();
+    }
+
+    /// Reads what is there into `buffer`, now, for a protocol that answered
+    /// [`ReadInto::Later`](crate::ReadInto::Later), and returns how much that is.
+    ///
+    /// `None` if nothing is to be had now, for whatever reason: nothing arrived, reading is
+    /// paused, `buffer` is empty, or the connection ended, which the protocol learns as always by
+    /// `eof_received`, called in here, or by `connection_lost`, which follows.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.inner.try_read(buffer)
+    }
+
+    /// As [`try_read`](Self::try_read), at most `max` bytes, into the loop's own buffer, which
+    /// `f` gets a look at.
+    pub fn try_read_with<R>(&self, max: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.inner.try_read_with(max, f)
     }
 
     /// Stops reading for good, as if the peer had sent EOF: `eof_received` is called in the next

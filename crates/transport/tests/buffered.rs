@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use asyncio_transport::{ProtocolCalls, Transport};
+use asyncio_transport::{ProtocolCalls, ReadInto, Transport};
 use harness::{Call, Recorder, on_each_selector, pattern, reports, started, ticks, until};
 
 /// Reads by buffers of its own of one size, which it uses again.
@@ -38,9 +38,9 @@ impl ProtocolCalls for OwnBuffer {
         unreachable!("it gives buffers");
     }
 
-    fn get_buffer(&self) -> Option<Vec<u8>> {
+    fn get_buffer(&self) -> ReadInto {
         self.asked.set(self.asked.get() + 1);
-        Some(self.spare.take().unwrap_or_else(|| vec![0; self.size]))
+        ReadInto::Buffer(self.spare.take().unwrap_or_else(|| vec![0; self.size]))
     }
 
     fn buffer_updated(&self, buffer: Vec<u8>, nbytes: usize) {
@@ -149,7 +149,7 @@ impl ProtocolCalls for Meddler {
         unreachable!("it gives buffers");
     }
 
-    fn get_buffer(&self) -> Option<Vec<u8>> {
+    fn get_buffer(&self) -> ReadInto {
         if let Some(inside) = self.inside.take() {
             inside(self.transport.borrow().as_ref().unwrap());
         }

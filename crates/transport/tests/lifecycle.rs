@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use asyncio_loop::EventLoop;
-use asyncio_transport::{ProtocolCalls, Transport};
+use asyncio_transport::{ProtocolCalls, ReadInto, Transport};
 use harness::{
     Call, Recorder, on_each_selector, pattern, read_available, reports, start, started, ticks,
     until,
@@ -217,9 +217,12 @@ impl ProtocolCalls for Panics {
         self.maybe("data_received");
     }
 
-    fn get_buffer(&self) -> Option<Vec<u8>> {
+    fn get_buffer(&self) -> ReadInto {
         self.maybe("get_buffer");
-        (self.method == "buffer_updated").then(|| vec![0; 100])
+        match self.method {
+            "buffer_updated" => ReadInto::Buffer(vec![0; 100]),
+            _ => ReadInto::LoopBuffer,
+        }
     }
 
     fn buffer_updated(&self, _buffer: Vec<u8>, _nbytes: usize) {

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use asyncio_transport::{ProtocolCalls, Transport};
+use asyncio_transport::{ProtocolCalls, ReadInto, Transport};
 use harness::{on_each_selector, reports, ticks, until};
 
 /// Xorshift: the same numbers in every run.
@@ -142,9 +142,12 @@ impl ProtocolCalls for Wild {
         self.side.receive(data);
     }
 
-    fn get_buffer(&self) -> Option<Vec<u8>> {
+    fn get_buffer(&self) -> ReadInto {
         self.side.act();
-        self.buffered.then(|| vec![0; 1 + self.side.numbers.below(5_000) as usize])
+        if !self.buffered {
+            return ReadInto::LoopBuffer;
+        }
+        ReadInto::Buffer(vec![0; 1 + self.side.numbers.below(5_000) as usize])
     }
 
     fn buffer_updated(&self, buffer: Vec<u8>, nbytes: usize) {
