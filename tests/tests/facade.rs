@@ -39,8 +39,8 @@ macro_rules! in_modules {
 flat! {
     coro: CancelScope CancelledError async_with catch_cancel try_finally with yield_now;
     event_loop: Exit RunError get_running_loop run;
-    task: ExceptionGroup JoinError ReturnWhen Task TaskGroup TimeoutError all_tasks create_task
-        current_task gather shield sleep sleep_until timeout timeout_at try_gather wait;
+    task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
+        current_task gather interval shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
     queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
     stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;
@@ -50,6 +50,7 @@ in_modules! {
     coro: AsyncContextManager Stream StreamExt;
     event_loop: EventLoop Handle Interrupted IoHandle LoopHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
+    task: interval_at;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

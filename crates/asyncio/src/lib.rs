@@ -40,8 +40,9 @@ pub use asyncio_loop::{Exit, RunError, get_running_loop, run};
 
 #[doc(no_inline)]
 pub use asyncio_task::{
-    ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, TimeoutError, all_tasks, create_task,
-    current_task, gather, shield, sleep, sleep_until, timeout, timeout_at, try_gather, wait,
+    ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, Timeout, TimeoutError, all_tasks,
+    create_task, current_task, gather, interval, shield, sleep, sleep_until, timeout, timeout_at,
+    try_gather, wait, wait_for,
 };
 
 #[doc(no_inline)]

@@ -13,6 +13,7 @@ mod members;
 mod ready;
 
 mod gather;
+mod interval;
 mod shield;
 mod sleep;
 mod timeout;
@@ -28,10 +29,13 @@ pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 pub use self::create::create_task;
 pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};
 pub use self::group::{ExceptionGroup, TaskGroup};
+pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::join_error::JoinError;
 pub use self::registry::all_tasks;
 pub use self::shield::shield;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::task::Task;
-pub use self::timeout::{Timeout, TimeoutError, timeout, timeout_at};
+pub use self::timeout::{
+    RescheduleError, Timed, Timeout, TimeoutError, timeout, timeout_at, wait_for,
+};
 pub use self::wait::{ReturnWhen, wait};

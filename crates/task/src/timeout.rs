@@ -1,5 +1,7 @@
 //! `timeout`: a bound on how long a future may take.
 
+mod handle;
+
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use asyncio_coro::scope::{Deadline, DeadlineScope, deadline_scope};
 use pin_project_lite::pin_project;
+
+pub use self::handle::{RescheduleError, Timeout};
 
 /// Runs `body`, for at most `delay` (`None`: for ever); a body that takes longer is unwound, with its cleanup, before
 /// the error is given.
@@ -29,7 +33,9 @@ use pin_project_lite::pin_project;
 ///
 /// # Cancel safety
 ///
-/// Cancelling unwinds the body; nothing else is lost.
+/// Cancelling unwinds the body; nothing else is lost. Awaiting a task in it hands the request down to that task.
+///
+/// [`Timeout::scope`] has a handle with which the deadline can be moved while the body runs.
 ///
 /// # Examples
 ///
@@ -44,12 +50,8 @@ use pin_project_lite::pin_project;
 ///     assert!(timeout(None, sleep(2 * second)).await.is_ok());
 /// }).unwrap();
 /// ```
-#[doc(alias = "wait_for")]
-pub fn timeout<F: IntoFuture>(
-    delay: impl Into<Option<Duration>>,
-    body: F,
-) -> Timeout<F::IntoFuture> {
-    Timeout::new(delay.into().map_or(Deadline::Never, Deadline::After), body.into_future())
+pub fn timeout<F: IntoFuture>(delay: impl Into<Option<Duration>>, body: F) -> Timed<F::IntoFuture> {
+    Timed::new(delay.into().map_or(Deadline::Never, Deadline::After), body.into_future())
 }
 
 /// Runs `body` until `when` at the latest, on the loop's clock (`None`: for ever); otherwise as [`timeout`].
@@ -78,26 +80,64 @@ pub fn timeout<F: IntoFuture>(
 pub fn timeout_at<F: IntoFuture>(
     when: impl Into<Option<Instant>>,
     body: F,
-) -> Timeout<F::IntoFuture> {
-    Timeout::new(when.into().map_or(Deadline::Never, Deadline::At), body.into_future())
+) -> Timed<F::IntoFuture> {
+    Timed::new(when.into().map_or(Deadline::Never, Deadline::At), body.into_future())
+}
+
+/// Waits for `future`, for at most `delay` (`None`: for ever): [`timeout`] with asyncio's older name and its order of
+/// arguments.
+///
+/// A [`Task`](crate::Task) that takes too long is cancelled and has ended when the error is given; with a `delay` of zero
+/// one that has not begun never does. Wrap it in [`shield`](crate::shield) to leave it running.
+///
+/// # Errors
+///
+/// [`TimeoutError`]: the time was up, and the future has been unwound.
+///
+/// # Panics
+///
+/// As [`timeout`].
+///
+/// # Cancel safety
+///
+/// As of [`timeout`]: a task that is awaited is cancelled with it.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_task::{create_task, sleep, wait_for};
+/// use std::time::Duration;
+///
+/// asyncio_loop::testing::run(async {
+///     let second = Duration::from_secs(1);
+///     let quick = create_task(async { 7 });
+///     assert_eq!(wait_for(quick, second).await.unwrap().unwrap(), 7);
+///     assert!(wait_for(create_task(sleep(60 * second)), second).await.is_err());
+/// }).unwrap();
+/// ```
+pub fn wait_for<F: IntoFuture>(
+    future: F,
+    delay: impl Into<Option<Duration>>,
+) -> Timed<F::IntoFuture> {
+    timeout(delay, future)
 }
 
 pin_project! {
-    /// The future of [`timeout`] and [`timeout_at`].
+    /// The future of [`timeout`], [`timeout_at`] and [`wait_for`].
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Timeout<F: Future> {
+    pub struct Timed<F: Future> {
         #[pin]
         scope: DeadlineScope<F>,
     }
 }
 
-impl<F: Future> Timeout<F> {
+impl<F: Future> Timed<F> {
     fn new(deadline: Deadline, body: F) -> Self {
         Self { scope: deadline_scope(deadline, body) }
     }
 }
 
-impl<F: Future> Future for Timeout<F> {
+impl<F: Future> Future for Timed<F> {
     type Output = Result<F::Output, TimeoutError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -105,13 +145,13 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-impl<F: Future> fmt::Debug for Timeout<F> {
+impl<F: Future> fmt::Debug for Timed<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timeout").finish_non_exhaustive()
+        f.debug_struct("Timed").finish_non_exhaustive()
     }
 }
 
-/// The time given to [`timeout`] or [`timeout_at`] was up.
+/// The time given to [`timeout`], [`timeout_at`], [`wait_for`] or [`Timeout::scope`] was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutError(());
 

@@ -5,11 +5,12 @@ mod support;
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
-use asyncio_task::{create_task, current_task, sleep, timeout, timeout_at};
+use asyncio_task::{create_task, current_task, shield, sleep, timeout, timeout_at, wait_for};
 use support::{Log, here, millis, run, secs, timed};
 
 /// Behaviour: TMO-01, TMO-10.
@@ -191,5 +192,71 @@ fn a_panic_while_the_body_unwinds_goes_on() {
         let task =
             create_task(timeout(secs(1), try_finally(pending::<()>(), async || panic!("own"))));
         assert!(task.await.unwrap_err().is_panic());
+    });
+}
+
+/// Behaviour: WF-05.
+#[test]
+fn wait_for_gives_the_value_of_a_done_task_and_cancels_a_late_one() {
+    run(async {
+        for delay in [Some(Duration::ZERO), Some(millis(100)), None] {
+            let done = create_task(async { 7 });
+            yield_now().await;
+            assert_eq!(wait_for(done, delay).await.unwrap().unwrap(), 7);
+        }
+
+        let (late, elapsed) = timed(wait_for(sleep(secs(10)), millis(100))).await;
+        assert_eq!((late.is_err(), elapsed), (true, millis(100)));
+        let (done, elapsed) = timed(wait_for(sleep(secs(10)), None)).await;
+        assert_eq!((done.is_ok(), elapsed), (true, secs(10)));
+    });
+}
+
+/// Here the value is delivered, and the request is met at the next suspension: neither is lost.
+///
+/// Behaviour: WF-11.
+#[test]
+fn a_request_in_the_tick_in_which_the_inner_task_ended_is_not_lost_and_neither_is_its_result() {
+    run(async {
+        let kept = Rc::new(Cell::new(None));
+        let result = kept.clone();
+        let (stop, inner_ends) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
+        let inner = create_task({
+            let (stop, inner_ends) = (stop.clone(), inner_ends.clone());
+            async move {
+                sleep(secs(1)).await;
+                inner_ends.set(true);
+                let outer: asyncio_task::TaskRef = stop.take().unwrap();
+                outer.cancel();
+                42
+            }
+        });
+        let outer = create_task({
+            let stop = stop.clone();
+            async move {
+                stop.set(current_task());
+                result.set(Some(wait_for(inner, secs(5)).await.unwrap().unwrap()));
+                sleep(secs(1)).await;
+            }
+        });
+        let (ended, elapsed) = timed(outer).await;
+        assert!(ended.unwrap_err().is_cancelled() && inner_ends.get());
+        assert_eq!((kept.get(), elapsed), (Some(42), secs(1)));
+    });
+}
+
+/// Behaviour: WF-12.
+#[test]
+fn wait_for_a_shield_leaves_the_task_running() {
+    run(async {
+        let mut task = create_task(async {
+            sleep(secs(1)).await;
+            "ended"
+        });
+        for delay in [Duration::ZERO, millis(10)] {
+            assert!(wait_for(shield(&mut task), delay).await.is_err());
+            assert!(!task.done() && task.cancelling() == 0);
+        }
+        assert_eq!(wait_for(shield(&mut task), None).await.unwrap().unwrap(), "ended");
     });
 }
