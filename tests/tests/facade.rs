@@ -38,7 +38,7 @@ macro_rules! in_modules {
 
 flat! {
     coro: CancelScope CancelledError async_with catch_cancel try_finally with yield_now;
-    event_loop: Exit RunError get_running_loop run;
+    event_loop: Exit RunError Runner get_running_loop run;
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
         current_task gather interval shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
@@ -48,7 +48,8 @@ flat! {
 
 in_modules! {
     coro: AsyncContextManager Stream StreamExt;
-    event_loop: EventLoop Handle Interrupted IoHandle LoopHandle TimerHandle testing;
+    event_loop: Config EventLoop GracePeriods Handle Interrupted IoHandle LoopHandle ShutdownReport
+        TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
     task: interval_at;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;

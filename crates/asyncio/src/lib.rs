@@ -36,7 +36,7 @@ pub use asyncio_coro::{
 };
 
 #[doc(no_inline)]
-pub use asyncio_loop::{Exit, RunError, get_running_loop, run};
+pub use asyncio_loop::{Exit, RunError, Runner, get_running_loop, run};
 
 #[doc(no_inline)]
 pub use asyncio_task::{

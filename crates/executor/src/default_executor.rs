@@ -6,13 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asyncio_loop::{CloseHook, EventLoop, NoRunningLoop, get_running_loop};
+use asyncio_loop::{CloseHook, EventLoop, GracePeriods, NoRunningLoop, get_running_loop};
 
 use crate::thread_pool::ThreadPoolExecutor;
-
-/// How long the end of a run waits for jobs of the default executor: asyncio's
-/// `THREAD_JOIN_TIMEOUT`. What runs longer is abandoned, and reported by name.
-const GRACE: Duration = Duration::from_secs(300);
 
 /// Makes `executor` the default executor of the running loop, and returns the one before it, if
 /// one was set or used. The loop shuts its default executor down at the end.
@@ -94,8 +90,8 @@ impl CloseHook for Join {
         })
     }
 
-    fn grace(&self) -> Duration {
-        GRACE
+    fn grace(&self, periods: &GracePeriods) -> Duration {
+        periods.executor
     }
 
     fn abandoned(&self) -> Vec<String> {
@@ -106,10 +102,6 @@ impl CloseHook for Join {
             pending => jobs.push(format!("{pending} not started, now cancelled")),
         }
         jobs
-    }
-
-    fn wake_live(&self) -> usize {
-        0
     }
 
     fn closed(&self) {

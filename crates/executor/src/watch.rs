@@ -6,13 +6,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future;
 use std::io;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use asyncio_loop::{CloseHook, EventLoop, IoHandler, Ready, Registration};
 
@@ -113,14 +110,6 @@ struct HandOver(Rc<Reaper>);
 impl CloseHook for HandOver {
     fn tier(&self) -> u8 {
         5
-    }
-
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(future::ready(()))
-    }
-
-    fn grace(&self) -> Duration {
-        Duration::ZERO
     }
 
     fn closed(&self) {

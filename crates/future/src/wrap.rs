@@ -8,10 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future;
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use asyncio_loop::{CloseHook, EventLoop, NoRunningLoop, get_running_loop};
 
@@ -149,22 +148,6 @@ struct DropWrapped(Rc<Wrapped>);
 impl CloseHook for DropWrapped {
     fn tier(&self) -> u8 {
         3
-    }
-
-    fn shutdown(&self) -> Pin<Box<dyn future::Future<Output = ()>>> {
-        Box::pin(future::ready(()))
-    }
-
-    fn grace(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn abandoned(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn wake_live(&self) -> usize {
-        0
     }
 
     fn closed(&self) {

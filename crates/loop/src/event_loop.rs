@@ -12,6 +12,7 @@ use std::time::Instant;
 use asyncio_coro::task::TaskRef;
 
 use crate::clock::Clock;
+use crate::config::GracePeriods;
 use crate::debug::Debug;
 use crate::error::LoopRunning;
 use crate::exception::Handler;
@@ -74,12 +75,15 @@ pub(crate) struct Inner {
     pub(crate) main: RefCell<Option<TaskRef>>,
     /// What a Ctrl-C does to this run.
     pub(crate) interrupt: Cell<Interrupt>,
+    pub(crate) ignores_ctrl_c: Cell<bool>,
+    /// How long upper tiers may take for their ends.
+    pub(crate) grace_periods: RefCell<GracePeriods>,
     /// While an upper tier shuts down under a virtual clock: when that ends by the system's clock.
     pub(crate) phase_end: Cell<Option<Instant>>,
     pub(crate) exception_handler: RefCell<Option<Handler>>,
     pub(crate) debug: Debug,
-    /// Close hooks, in the order in which they were added.
-    pub(crate) hooks: RefCell<Vec<Rc<dyn CloseHook>>>,
+    /// Close hooks and their tiers, in the order in which they were added.
+    pub(crate) hooks: RefCell<Vec<(u8, Rc<dyn CloseHook>)>>,
     /// A handful of them, so a search beats a map.
     extensions: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
     pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
@@ -107,7 +111,7 @@ pub(crate) enum Interrupt {
     /// The main future has ended; it ends the waiting for upper tiers.
     EndsShutdown,
     /// It came when the main future had ended.
-    EndedShutdown,
+    Ended,
 }
 
 impl EventLoop {
@@ -148,6 +152,8 @@ impl EventLoop {
             stopping: Cell::new(false),
             main: RefCell::default(),
             interrupt: Cell::new(Interrupt::Ignored),
+            ignores_ctrl_c: Cell::default(),
+            grace_periods: RefCell::default(),
             phase_end: Cell::default(),
             exception_handler: RefCell::default(),
             debug: Debug::default(),
@@ -317,7 +323,7 @@ impl EventLoop {
     ///
     /// ```
     /// use asyncio_loop::{CloseHook, get_running_loop, run};
-    /// use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, time::Duration};
+    /// use std::{cell::Cell, future::Future, pin::Pin, rc::Rc};
     ///
     /// struct Goodbye(Rc<Cell<bool>>);
     /// impl CloseHook for Goodbye {
@@ -328,9 +334,6 @@ impl EventLoop {
     ///         let said = self.0.clone();
     ///         Box::pin(async move { said.set(true) })
     ///     }
-    ///     fn grace(&self) -> Duration {
-    ///         Duration::from_secs(1)
-    ///     }
     /// }
     ///
     /// let said = Rc::new(Cell::new(false));
@@ -339,7 +342,8 @@ impl EventLoop {
     /// # Ok::<(), asyncio_loop::RunError>(())
     /// ```
     pub fn add_close_hook(&self, hook: Rc<dyn CloseHook>) {
-        self.inner.hooks.borrow_mut().push(hook);
+        let tier = hook.tier();
+        self.inner.hooks.borrow_mut().push((tier, hook));
     }
 
     /// Watches a descriptor, edge-triggered and for both directions, until the registration is dropped. It should be
@@ -449,7 +453,7 @@ impl Inner {
     /// Gives up what upper tiers and the user have put here. Foreign code runs, outside any borrow.
     pub(crate) fn drop_attachments(&self) {
         // One by one: a second panic while a vector is being dropped would end the process.
-        for hook in self.hooks.take() {
+        for (_, hook) in self.hooks.take() {
             self.contain(|| drop(hook));
         }
         for extension in self.extensions.take() {

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 // What a loop is and does.
+mod config;
 mod event_loop;
 mod run;
+mod runner;
 mod scheduling;
 mod shutdown;
 mod tick;
@@ -27,6 +29,7 @@ mod sock;
 pub mod testing;
 mod work;
 
+pub use crate::config::{Config, GracePeriods};
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
 pub use crate::event_loop::EventLoop;
 pub use crate::exception::ExceptionContext;
@@ -38,8 +41,9 @@ pub use crate::read_buffer::ReadBuffer;
 pub use crate::ready::{Entry, EntryVTable};
 pub use crate::remote::ExternalWork;
 pub use crate::run::{Exit, RunError, run};
+pub use crate::runner::Runner;
 pub use crate::running::get_running_loop;
-pub use crate::shutdown::CloseHook;
+pub use crate::shutdown::{CloseHook, ShutdownReport};
 pub use crate::signals::Interrupted;
 pub use crate::sock::sock_connect;
 pub use crate::timers::TimerKey;

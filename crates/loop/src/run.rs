@@ -28,10 +28,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
+use crate::config::Config;
 use crate::event_loop::{EventLoop, Inner, Interrupt};
 use crate::loop_handle::LoopHandle;
 use crate::ready::{Entry, EntryVTable};
-use crate::running::{Running, is_any_running};
+use crate::running::Running;
 use crate::signals::{CtrlC, Interrupted};
 use crate::tick::MainStep;
 use crate::work::Work;
@@ -68,28 +69,54 @@ use crate::work::Work;
 /// ```
 #[track_caller]
 pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
-    if is_any_running() {
-        return Err(RunError::Nested);
-    }
-    let event_loop = EventLoop::new().map_err(RunError::Os)?;
-    run_on(&event_loop, main)
+    Config::new().run(main)
 }
 
 /// Runs `main` on a loop, then the upper tiers' ends, then closes the loop.
-#[track_caller]
-pub(crate) fn run_on<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output, RunError> {
+pub(crate) fn run_on<F: Future>(
+    event_loop: &EventLoop,
+    main: F,
+    site: &'static Location<'static>,
+) -> Result<F::Output, RunError> {
     let inner = &**event_loop.inner();
     inner.may_run()?;
-    let ctrl_c = CtrlC::install(|| inner.wake_fd());
-    inner.interrupt.set(if ctrl_c.is_some() { Interrupt::CancelsMain } else { Interrupt::Ignored });
-    let result = inner.run_main(main, Location::caller());
+    let ctrl_c = inner.look_after_ctrl_c(Interrupt::CancelsMain);
+    let result = inner.run_main(main, site);
+    match inner.interrupt.get() {
+        Interrupt::CancelsMain => inner.interrupt.set(Interrupt::EndsShutdown),
+        Interrupt::CancelledMain => inner.hurry(),
+        _ => {}
+    }
     inner.shut_down();
     inner.close();
+    finish(inner, ctrl_c, result)
+}
+
+/// Runs `main` on a loop with an eye on Ctrl-C, and leaves the loop open.
+pub(crate) fn run_watched<F: Future>(
+    event_loop: &EventLoop,
+    main: F,
+    site: &'static Location<'static>,
+) -> Result<F::Output, RunError> {
+    let inner = &**event_loop.inner();
+    inner.may_run()?;
+    let ctrl_c = inner.look_after_ctrl_c(Interrupt::CancelsMain);
+    let result = inner.run_main(main, site);
+    finish(inner, ctrl_c, result)
+}
+
+/// Ends looking after Ctrl-C. One that came too late to cancel the main future takes its result's place.
+fn finish<T>(inner: &Inner, ctrl_c: Option<CtrlC>, result: MainResult<T>) -> Result<T, RunError> {
     // No tick has seen one that came after the last of them.
     inner.take_interrupt();
     drop(ctrl_c);
+    let interrupt = inner.interrupt.replace(Interrupt::Ignored);
     let result = conclude(result);
-    if inner.is_cut_short() { Err(RunError::Interrupted(Interrupted::new())) } else { result }
+    if interrupt == Interrupt::Ended {
+        Err(RunError::Interrupted(Interrupted::new()))
+    } else {
+        result
+    }
 }
 
 impl EventLoop {
@@ -231,6 +258,14 @@ impl Inner {
         }
     }
 
+    /// Takes Ctrl-C over, if it is ours to take; `expected` is what it is to do then.
+    pub(crate) fn look_after_ctrl_c(&self, expected: Interrupt) -> Option<CtrlC> {
+        let ctrl_c =
+            if self.ignores_ctrl_c.get() { None } else { CtrlC::install(|| self.wake_fd()) };
+        self.interrupt.set(if ctrl_c.is_some() { expected } else { Interrupt::Ignored });
+        ctrl_c
+    }
+
     /// Acts on a Ctrl-C that came.
     pub(crate) fn take_interrupt(&self) {
         let expected = self.interrupt.get();
@@ -246,7 +281,7 @@ impl Inner {
         if is_cancelled {
             return self.interrupt.set(Interrupt::CancelledMain);
         }
-        self.interrupt.set(Interrupt::EndedShutdown);
+        self.interrupt.set(Interrupt::Ended);
         if let Some(phase) = main {
             phase.waker().wake_by_ref();
         }

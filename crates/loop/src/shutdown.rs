@@ -1,7 +1,7 @@
 //! The end of a loop: what upper tiers finish, and what is dropped when it is closed.
 
 use std::cmp::Reverse;
-use std::future::{Future, poll_fn};
+use std::future::{self, Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use asyncio_coro::task::TaskEnd;
 
 use crate::clock::{Clock, saturating_add};
-use crate::event_loop::{Inner, Interrupt, State};
+use crate::config::GracePeriods;
+use crate::event_loop::{EventLoop, Inner, Interrupt, State};
 use crate::exception::ExceptionContext;
 use crate::run::MainEnd;
 use crate::running::{Entered, TierHooks};
@@ -21,17 +22,22 @@ use crate::timers::{Action, TimerKey};
 /// [`EventLoop::add_close_hook`](crate::EventLoop::add_close_hook).
 ///
 /// At the end of [`run`](crate::run()) each hook gets an async phase, from the top tier down, each with a grace
-/// period; one that is added meanwhile gets its turn too. Closing the loop then drops what is left.
+/// period; one that is added meanwhile gets its turn too. Closing the loop then drops what is left. A method that panics
+/// is reported, and the others get their turn.
 pub trait CloseHook {
-    /// The tier it belongs to. Higher ones shut down first.
+    /// The tier it belongs to. Higher ones shut down first. Asked once, when the hook is added.
     fn tier(&self) -> u8;
 
-    /// The async phase: cancel tasks and await them, join a pool.
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// The async phase: cancel tasks and await them, join a pool. By default there is nothing to wait for.
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(future::ready(()))
+    }
 
     /// How long the phase may take, by the loop's clock, and by the system's where that one is virtual: it may stand
-    /// still. When it is over the phase is dropped.
-    fn grace(&self) -> Duration;
+    /// still. When it is over the phase is dropped. By default as long as tasks may take.
+    fn grace(&self, periods: &GracePeriods) -> Duration {
+        periods.tasks
+    }
 
     /// What did not end within the grace period, by name. Reported.
     fn abandoned(&self) -> Vec<String> {
@@ -48,39 +54,108 @@ pub trait CloseHook {
     fn closed(&self) {}
 }
 
+/// How the end of a loop went.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::Runner;
+///
+/// let mut runner = Runner::new();
+/// runner.run(async {})?;
+/// let report = runner.close();
+/// assert!(report.is_clean(), "abandoned: {:?}", report.abandoned());
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct ShutdownReport {
+    abandoned: Vec<String>,
+    is_interrupted: bool,
+    /// An upper tier panicked, or could not have its phase.
+    failed: bool,
+}
+
+impl ShutdownReport {
+    /// Did everything end by itself?
+    pub fn is_clean(&self) -> bool {
+        self.abandoned.is_empty() && !self.is_interrupted && !self.failed
+    }
+
+    /// What did not end within its grace period, by name. The exception handler was told, too.
+    pub fn abandoned(&self) -> &[String] {
+        &self.abandoned
+    }
+
+    /// Did Ctrl-C come meanwhile?
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+}
+
+/// The end of a loop that no `run` ends.
+pub(crate) fn shut_down_and_close(event_loop: &EventLoop, in_a_hurry: bool) -> ShutdownReport {
+    let inner = &**event_loop.inner();
+    if inner.is_closed() {
+        return ShutdownReport::default();
+    }
+    if inner.is_running() {
+        let problem = "a runner was closed inside its own loop, which stays open and running";
+        inner.report(ExceptionContext::new(problem));
+        return ShutdownReport { failed: true, ..ShutdownReport::default() };
+    }
+    if in_a_hurry {
+        inner.hurry();
+    }
+    let ctrl_c = inner.look_after_ctrl_c(Interrupt::EndsShutdown);
+    let mut report = inner.shut_down();
+    inner.close();
+    inner.take_interrupt();
+    drop(ctrl_c);
+    report.is_interrupted = inner.interrupt.replace(Interrupt::Ignored) == Interrupt::Ended;
+    report
+}
+
 impl Inner {
+    /// Somebody has pressed Ctrl-C and waits for the end.
+    pub(crate) fn hurry(&self) {
+        let mut periods = self.grace_periods.borrow_mut();
+        periods.executor = periods.executor.min(periods.executor_after_ctrl_c);
+    }
+
     /// Gives each upper tier its phase.
-    pub(crate) fn shut_down(&self) {
-        match self.interrupt.get() {
-            Interrupt::CancelsMain => self.interrupt.set(Interrupt::EndsShutdown),
-            // That one is dealt with, and the next one ends the process.
-            Interrupt::CancelledMain => self.interrupt.set(Interrupt::Ignored),
-            _ => {}
-        }
+    pub(crate) fn shut_down(&self) -> ShutdownReport {
+        let mut report = ShutdownReport::default();
         let mut done = Vec::new();
         // One at a time: what a phase runs may be the first to need another tier, which adds its hook then.
-        while let Some((at, hook)) = self.next_hook(&done) {
+        while let Some((at, (tier, hook))) = self.next_hook(&done) {
             done.push(at);
-            self.run_phase(&*hook);
+            self.run_phase(tier, &*hook, &mut report);
         }
+        report
     }
 
     /// From the top tier down, those of one tier in the order in which they were added.
-    fn next_hook(&self, done: &[usize]) -> Option<(usize, Rc<dyn CloseHook>)> {
+    fn next_hook(&self, done: &[usize]) -> Option<(usize, (u8, Rc<dyn CloseHook>))> {
         let hooks = self.hooks.borrow().clone();
         let left = hooks.into_iter().enumerate().filter(|(at, _)| !done.contains(at));
-        left.min_by_key(|(at, hook)| (Reverse(hook.tier()), *at))
+        left.min_by_key(|(at, (tier, _))| (Reverse(*tier), *at))
     }
 
-    /// Did Ctrl-C cut the shutdown short, or come too late for that?
-    pub(crate) fn is_cut_short(&self) -> bool {
-        self.interrupt.get() == Interrupt::EndedShutdown
+    /// Did Ctrl-C cut the shutdown short?
+    fn is_cut_short(&self) -> bool {
+        self.interrupt.get() == Interrupt::Ended
     }
 
-    fn run_phase(&self, hook: &dyn CloseHook) {
+    fn run_phase(&self, tier: u8, hook: &dyn CloseHook, report: &mut ShutdownReport) {
         let problem = match self.run_main(within_grace(self, hook), Location::caller()) {
             Ok(Ok(true)) => return,
-            Ok(Ok(false)) => ExceptionContext::new(abandoned(hook)),
+            Ok(Ok(false)) => {
+                let names = abandoned(tier, hook);
+                let message =
+                    format!("abandoned when the event loop shut down: {}", names.join(", "));
+                report.abandoned.extend(names);
+                ExceptionContext::new(message)
+            }
             Ok(Err(MainEnd::Task(TaskEnd::Panicked(panic)))) => {
                 ExceptionContext::new("panic while the event loop was shutting down")
                     .with_panic(panic)
@@ -90,6 +165,7 @@ impl Inner {
                 ExceptionContext::new("the event loop could not shut down").with_error(error)
             }
         };
+        report.failed |= problem.panic().is_some() || problem.error().is_some();
         self.report(problem);
     }
 
@@ -115,7 +191,7 @@ impl Inner {
         let _hooks = TierHooks::set(self);
         let _entered = Entered::to_close(self);
         self.state.set(State::Closing);
-        let hooks = self.hooks.borrow().clone();
+        let hooks: Vec<_> = self.hooks.borrow().iter().map(|(_, hook)| hook.clone()).collect();
         // Dropping one thing wakes another; but nothing new starts on a closing loop, so this ends when every future has
         // been dropped by the entry that its wake brought here. What other threads go on sending does not count: they
         // may do so until they find the door shut.
@@ -172,18 +248,16 @@ impl Inner {
     }
 }
 
-/// Says what was abandoned.
-fn abandoned(hook: &dyn CloseHook) -> String {
+/// What was abandoned, by name.
+fn abandoned(tier: u8, hook: &dyn CloseHook) -> Vec<String> {
     let names = catch_unwind(AssertUnwindSafe(|| hook.abandoned())).unwrap_or_default();
-    if names.is_empty() {
-        return format!("tier {} did not shut down within its grace period", hook.tier());
-    }
-    format!("abandoned when the event loop shut down: {}", names.join(", "))
+    if names.is_empty() { vec![format!("something of tier {tier}")] } else { names }
 }
 
 /// Polls a phase until it is done, or its grace is over, or Ctrl-C came. True if it is done.
 async fn within_grace(inner: &Inner, hook: &dyn CloseHook) -> bool {
-    let grace = hook.grace();
+    let periods = inner.grace_periods.borrow().clone();
+    let grace = hook.grace(&periods);
     let deadline = saturating_add(inner.clock.now(), grace);
     if let Clock::Virtual(_) = inner.clock {
         inner.phase_end.set(Some(saturating_add(Instant::now(), grace)));

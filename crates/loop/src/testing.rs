@@ -21,6 +21,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,10 @@ pub use crate::clock::ClockMode;
 /// assert_eq!(elapsed, Duration::from_secs(3600));
 /// # Ok::<(), asyncio_loop::RunError>(())
 /// ```
+#[track_caller]
 pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
     let (event_loop, _) = virtual_loop(ClockMode::AutoJump).map_err(RunError::Os)?;
-    run_on(&event_loop, main)
+    run_on(&event_loop, main, Location::caller())
 }
 
 /// Like [`run`](crate::run()), on a loop that the caller made: runs `main`, then the upper tiers' ends, then closes the
@@ -80,8 +82,9 @@ pub fn run<F: Future>(main: F) -> Result<F::Output, RunError> {
 /// assert!(event_loop.is_closed());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[track_caller]
 pub fn run_with<F: Future>(event_loop: &EventLoop, main: F) -> Result<F::Output, RunError> {
-    run_on(event_loop, main)
+    run_on(event_loop, main, Location::caller())
 }
 
 /// Runs one tick without blocking: what is ready, and what that tick's poll finds.

@@ -15,7 +15,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use asyncio_loop::{
-    CloseHook, Entry, EntryVTable, EventLoop, IoHandler, LoopHandle, Ready, testing,
+    CloseHook, Entry, EntryVTable, EventLoop, GracePeriods, IoHandler, LoopHandle, Ready, testing,
 };
 use support::{Log, on_each_selector};
 
@@ -224,7 +224,7 @@ impl CloseHook for Tasks {
         Box::pin(std::future::ready(()))
     }
 
-    fn grace(&self) -> Duration {
+    fn grace(&self, _: &GracePeriods) -> Duration {
         Duration::ZERO
     }
 

@@ -13,7 +13,10 @@ use std::time::Duration;
 use std::{env, process, thread};
 
 use asyncio_coro::{current_task, yield_now};
-use asyncio_loop::{CloseHook, EventLoop, Exit, RunError, get_running_loop, run, testing};
+use asyncio_loop::{
+    CloseHook, Config, EventLoop, Exit, GracePeriods, RunError, Runner, get_running_loop, run,
+    testing,
+};
 
 const SIGINT: i32 = 2;
 
@@ -300,6 +303,89 @@ const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
         },
     ),
     (
+        "a_run_that_is_told_to_leave_ctrl_c_alone_does_so",
+        || {
+            let _ = Config::new().ctrl_c(false).run(async {
+                say("waiting");
+                let _guard = SayOnDrop("dropped");
+                pending::<()>().await;
+            });
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            assert_eq!(scenario.end().signal(), Some(SIGINT));
+        },
+    ),
+    (
+        "after_ctrl_c_threads_are_waited_for_no_longer_than_the_shorter_period",
+        || {
+            let mut periods = GracePeriods::default();
+            periods.executor = Duration::from_secs(3600);
+            periods.executor_after_ctrl_c = Duration::from_millis(1);
+            let result = Config::new().grace_periods(periods).run(async {
+                get_running_loop().unwrap().add_close_hook(Rc::new(Never));
+                raise();
+                pending::<()>().await;
+            });
+            Exit::from(result).report()
+        },
+        |mut scenario| {
+            scenario.expect("shutting down");
+            assert_eq!(scenario.end().signal(), Some(SIGINT), "an hour is not over");
+        },
+    ),
+    (
+        "an_interrupted_runner_runs_again_and_its_close_is_in_a_hurry",
+        || {
+            let mut periods = GracePeriods::default();
+            periods.executor = Duration::from_secs(3600);
+            periods.executor_after_ctrl_c = Duration::from_millis(1);
+            let mut runner = Config::new().grace_periods(periods).runner();
+            for _ in 0..2 {
+                let result = runner.run(async {
+                    raise();
+                    pending::<()>().await;
+                });
+                assert!(matches!(result, Err(RunError::Interrupted(_))));
+            }
+            let late = runner.run(async { raise() });
+            assert!(matches!(late, Err(RunError::Interrupted(_))), "as main ends");
+            assert!(matches!(runner.run(async { 7 }), Ok(7)));
+            runner.get_loop().unwrap().add_close_hook(Rc::new(Never));
+            let report = runner.close();
+            assert_eq!(report.abandoned(), ["something of tier 4"]);
+            assert!(!report.is_interrupted());
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("shutting down");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
+        "ctrl_c_while_a_runner_is_being_closed_ends_the_waiting",
+        || {
+            let mut runner = Runner::new();
+            runner.run(async {}).unwrap();
+            runner.get_loop().unwrap().add_close_hook(Rc::new(Never));
+            let report = runner.close();
+            assert!(report.is_interrupted() && !report.is_clean());
+            assert_eq!(report.abandoned(), ["something of tier 4"]);
+            say("closed");
+            raise();
+            say("unreachable");
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("shutting down");
+            scenario.interrupt();
+            scenario.expect("closed");
+            assert_eq!(scenario.end().signal(), Some(SIGINT), "SIGINT was given back");
+        },
+    ),
+    (
         "another_error_of_run_is_printed_and_exits_with_one",
         || {
             let result = run(async {
@@ -389,7 +475,7 @@ fn handle_sigint(how: libc::sighandler_t) {
     unsafe { libc::signal(libc::SIGINT, how) };
 }
 
-/// A hook whose phase never ends, with an hour of grace.
+/// A hook whose phase never ends, with the grace of the executor: minutes by default.
 struct Never;
 
 impl CloseHook for Never {
@@ -402,7 +488,7 @@ impl CloseHook for Never {
         Box::pin(pending())
     }
 
-    fn grace(&self) -> Duration {
-        Duration::from_secs(3600)
+    fn grace(&self, periods: &GracePeriods) -> Duration {
+        periods.executor
     }
 }

@@ -11,7 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_coro::{current_task, hooks};
-use asyncio_loop::{CloseHook, EventLoop, IoHandle, RunError, get_running_loop, run, testing};
+use asyncio_loop::{
+    CloseHook, EventLoop, GracePeriods, IoHandle, RunError, get_running_loop, run, testing,
+};
 use support::{Log, sleep, ticks};
 
 /// Behaviour: RUN-01.
@@ -256,7 +258,7 @@ impl CloseHook for Hook {
         })
     }
 
-    fn grace(&self) -> Duration {
+    fn grace(&self, _: &GracePeriods) -> Duration {
         self.grace
     }
 
@@ -325,7 +327,7 @@ fn a_hook_that_panics_does_not_keep_the_others_from_their_phases() {
         fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
             panic!("shutdown")
         }
-        fn grace(&self) -> Duration {
+        fn grace(&self, _: &GracePeriods) -> Duration {
             Duration::ZERO
         }
         fn wake_live(&self) -> usize {

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use asyncio_coro::task::TaskRef;
 use asyncio_coro::{current_task, yield_now};
 use asyncio_loop::{
-    CloseHook, EventLoop, ExternalWork, IoHandler, LoopHandle, Ready, Registration, RunError,
-    get_running_loop, run, testing,
+    CloseHook, EventLoop, ExternalWork, GracePeriods, IoHandler, LoopHandle, Ready, Registration,
+    RunError, get_running_loop, run, testing,
 };
 use support::{Log, on_each_selector, ticks};
 
@@ -378,7 +378,7 @@ impl<F: Fn() -> A, A: Future<Output = ()> + 'static> CloseHook for Phase<F> {
         Box::pin((self.2)())
     }
 
-    fn grace(&self) -> Duration {
+    fn grace(&self, _: &GracePeriods) -> Duration {
         self.1
     }
 }

@@ -1,10 +1,7 @@
 //! The servers of a loop that are not closed, so that closing the loop closes their sockets.
 
 use std::cell::{Cell, RefCell};
-use std::future::{self, Future};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use asyncio_loop::{CloseHook, EventLoop};
 use slab::Slab;
@@ -48,22 +45,7 @@ impl CloseHook for OpenServers {
         8
     }
 
-    /// Nothing: a server goes on until the tasks that serve it were cancelled, one tier below.
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(future::ready(()))
-    }
-
-    fn grace(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn abandoned(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn wake_live(&self) -> usize {
-        0
-    }
+    // No async phase: a server goes on until the tasks that serve it were cancelled, some tiers below.
 
     fn closed(&self) {
         self.close_all();

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use asyncio_coro::task::TaskRef;
-use asyncio_loop::{CloseHook, EventLoop, get_running_loop};
+use asyncio_loop::{CloseHook, EventLoop, GracePeriods, get_running_loop};
 use slab::Slab;
 
 /// All live tasks of one loop.
@@ -133,8 +133,8 @@ impl CloseHook for CancelAll {
         Box::pin(self.0.clone().cancel_all())
     }
 
-    fn grace(&self) -> Duration {
-        GRACE
+    fn grace(&self, periods: &GracePeriods) -> Duration {
+        periods.tasks
     }
 
     fn abandoned(&self) -> Vec<String> {
@@ -181,10 +181,6 @@ pub fn all_tasks() -> Vec<TaskRef> {
         Err(error) => panic!("all_tasks: {error}"),
     }
 }
-
-/// How long closing waits for cancelled tasks before it abandons them, reporting each. Long enough for goodbyes over a
-/// network, short enough for a person at a terminal.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How often the end cancels the tasks that were created since it last did. Cleanups that create tasks whose cleanups
 /// create tasks may go this deep; a destructor that always creates another task must come to an end.

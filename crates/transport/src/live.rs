@@ -1,11 +1,8 @@
 //! The transports of a loop that did not end yet, so that closing the loop closes their sockets.
 
 use std::cell::{Cell, RefCell};
-use std::future::{self, Future};
 use std::mem;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
 use asyncio_loop::{CloseHook, EventLoop};
 use slab::Slab;
@@ -45,22 +42,7 @@ impl CloseHook for LiveTransports {
         7
     }
 
-    /// Nothing: the tasks below may still say goodbye over their connections.
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(future::ready(()))
-    }
-
-    fn grace(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn abandoned(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn wake_live(&self) -> usize {
-        0
-    }
+    // No async phase: the tasks below may still say goodbye over their connections.
 
     fn closed(&self) {
         let live = mem::take(&mut *self.live.borrow_mut());
