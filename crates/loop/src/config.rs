@@ -32,6 +32,7 @@ use crate::running::is_any_running;
 #[must_use = "it does nothing until it runs something"]
 pub struct Config {
     loop_factory: Option<Rc<dyn Fn() -> io::Result<EventLoop>>>,
+    debug: Option<bool>,
     periods: GracePeriods,
     /// Leave Ctrl-C alone.
     ignores_ctrl_c: bool,
@@ -104,6 +105,12 @@ impl Config {
         self
     }
 
+    /// Whether the loop is in [debug mode](EventLoop::set_debug). Unless it is said here, the loop is as it was made.
+    pub fn debug(mut self, enabled: bool) -> Self {
+        self.debug = Some(enabled);
+        self
+    }
+
     /// How long the parts of the end may take.
     pub fn grace_periods(mut self, periods: GracePeriods) -> Self {
         self.periods = periods;
@@ -157,6 +164,9 @@ impl Config {
             None => EventLoop::new(),
         };
         let event_loop = made.map_err(RunError::Os)?;
+        if let Some(enabled) = self.debug {
+            event_loop.set_debug(enabled);
+        }
         let inner = event_loop.inner();
         inner.grace_periods.replace(self.periods.clone());
         inner.ignores_ctrl_c.set(self.ignores_ctrl_c);
@@ -168,6 +178,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("has_loop_factory", &self.loop_factory.is_some())
+            .field("debug", &self.debug)
             .field("grace_periods", &self.periods)
             .field("ctrl_c", &!self.ignores_ctrl_c)
             .finish()

@@ -41,6 +41,44 @@ fn a_loop_factory_is_called_once_for_each_run_and_its_loop_is_the_running_one() 
     assert_eq!(made.get(), 3);
 }
 
+/// Behaviour: RUN-03.
+#[test]
+fn debug_mode_is_what_the_run_says_or_else_what_the_loop_has() {
+    let is_debug = async || get_running_loop().unwrap().is_debug();
+    let default = EventLoop::new().unwrap().is_debug();
+    assert_eq!(Config::new().run(is_debug()).unwrap(), default);
+    assert!(Config::new().debug(true).run(is_debug()).unwrap());
+    assert!(!Config::new().debug(false).run(is_debug()).unwrap());
+    let made_with = |debug| {
+        Config::new().loop_factory(move || {
+            let event_loop = EventLoop::new()?;
+            event_loop.set_debug(debug);
+            Ok(event_loop)
+        })
+    };
+    for debug in [false, true] {
+        assert_eq!(made_with(debug).run(is_debug()).unwrap(), debug);
+        assert_eq!(made_with(debug).debug(!debug).run(is_debug()).unwrap(), !debug);
+    }
+}
+
+/// Behaviour: RUN-09.
+#[test]
+fn a_runner_has_the_debug_mode_and_the_factory_it_was_given_and_no_loop_after_its_end() {
+    for debug in [false, true] {
+        let (event_loop, clock) = testing::virtual_loop(ClockMode::Frozen).unwrap();
+        let mut runner =
+            Config::new().debug(debug).loop_factory(move || Ok(event_loop.clone())).runner();
+        let event_loop = runner.get_loop().unwrap();
+        assert_eq!(event_loop.is_debug(), debug);
+        let value = runner.run(async { get_running_loop().unwrap().time() }).unwrap();
+        assert_eq!(value, clock.now(), "the factory's loop");
+        runner.close();
+        assert!(matches!(runner.get_loop(), Err(RunError::Closed)));
+        assert!(event_loop.is_closed());
+    }
+}
+
 #[test]
 fn an_error_of_the_loop_factory_is_the_runs() {
     let config = Config::new().loop_factory(|| Err(std::io::Error::other("no loop today")));
