@@ -37,7 +37,8 @@ macro_rules! in_modules {
 }
 
 flat! {
-    coro: CancelScope CancelledError async_with catch_cancel try_finally with yield_now;
+    coro: AsyncExitStack CancelScope CancelledError async_with catch_cancel masked try_finally with
+        yield_now;
     event_loop: Exit RunError Runner get_running_loop run;
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
         current_task gather interval shield sleep sleep_until timeout timeout_at try_gather wait wait_for;

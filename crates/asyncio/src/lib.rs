@@ -32,7 +32,8 @@ pub use asyncio_stream as stream;
 // The paved path, bottom up: what a service is written with. The rest is in the modules.
 #[doc(no_inline)]
 pub use asyncio_coro::{
-    CancelScope, CancelledError, async_with, catch_cancel, try_finally, with, yield_now,
+    AsyncExitStack, CancelScope, CancelledError, async_with, catch_cancel, masked, try_finally,
+    with, yield_now,
 };
 
 #[doc(no_inline)]

@@ -15,8 +15,8 @@ pub use cancelled::CancelledError;
 pub use futures_lite::{Stream, StreamExt};
 pub use isolate::isolate;
 pub use scope::{
-    AsyncContextManager, CancelScope, CatchCancel, Deadline, DeadlineElapsed, DeadlineScope,
-    ExitReason, async_with, catch_cancel, deadline_scope, try_finally, with,
+    AsyncContextManager, AsyncExitStack, CancelScope, CatchCancel, Deadline, DeadlineElapsed,
+    DeadlineScope, ExitReason, async_with, catch_cancel, deadline_scope, masked, try_finally, with,
 };
 pub use task::current_task;
 pub use yield_now::yield_now;

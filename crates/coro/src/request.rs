@@ -145,6 +145,13 @@ impl Node {
         begin_unwinding(self.base());
     }
 
+    /// A part of the cleanup was cut, and the next part begins: no request made so far reaches it.
+    pub(crate) fn resume_cleanup(&self) {
+        self.base().clear(UNWINDING | ABOVE | CUTTING);
+        self.recount();
+        self.begin_cleanup();
+    }
+
     /// The running cleanup has taken note of a newer request: it no longer reaches it.
     pub(crate) fn mask_newest(&self) {
         self.epoch.set(newest_epoch());

@@ -62,6 +62,13 @@ pub trait Cleanup<T> {
         Newer::Cut
     }
 
+    /// The cleanup has been cut: the scopes inside it have unwound. True when there is more to run, which the request that
+    /// cut it does not reach; what was running is dropped, and reported where that is due, in here. The scope then unwinds
+    /// after the rest.
+    fn on_cut(self: Pin<&mut Self>) -> bool {
+        false
+    }
+
     /// Asked when the cleanup of a body that was cancelled is over and was not cut.
     ///
     /// With a value the scope ends with that value, as if the body had returned it; the request stands, and reaches the task
@@ -233,8 +240,6 @@ pub(crate) fn poll_cleanup<T, C: Cleanup<T>>(
         if !may_drop(node.base(), cx) {
             return Poll::Pending;
         }
-        was_cut = true;
-        node.report_skipped(SkipReason::Cut);
         match end.take() {
             Some(End::Panicked(payload)) => *end = Some(End::Panicked(payload)),
             overtaken => {
@@ -242,6 +247,22 @@ pub(crate) fn poll_cleanup<T, C: Cleanup<T>>(
                 *end = Some(End::Unwound);
             }
         }
+        let goes_on = outside(|| {
+            let cleanup = cleanup.as_mut().as_pin_mut().expect("the cleanup has not ended");
+            catch_unwind(AssertUnwindSafe(|| cleanup.on_cut()))
+        });
+        match goes_on {
+            Ok(true) => {
+                node.resume_cleanup();
+                continue;
+            }
+            Ok(false) => {}
+            Err(payload) => {
+                end.replace(End::Panicked(payload)).into_iter().for_each(End::discard);
+            }
+        }
+        was_cut = true;
+        node.report_skipped(SkipReason::Cut);
         break;
     }
     settle(node, cleanup, end, was_cut, cx)
