@@ -1,6 +1,15 @@
+#![expect(unsafe_code, reason = "a guard of one word, which a `RefMut` is not, reaches the data")]
 //! A lock over data, first come, first served.
+//!
+//! # Invariants
+//!
+//! - **L1, one guard.** A guard is made only by `take`, which finds the lock free and locks it. Only the guard's drop
+//!   frees it again, so a lock has at most one guard; one that is forgotten leaves it locked for ever.
+//! - **L2, only through it.** While a guard exists, nothing but that guard makes a reference to the data, for as long as
+//!   it is borrowed itself. What owns the lock or has it by `&mut` has no guard beside it: guards borrow the lock.
+//! - **L3, one thread.** A `Lock` is not `Sync`, so all of this happens on one thread.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
@@ -39,14 +48,14 @@ use crate::turn::{Resource, Turn};
 #[derive(Default)]
 pub struct Lock<T: ?Sized = ()> {
     waiters: WaitList,
-    /// Mutably borrowed by the guard: its borrow flag is the lock.
-    value: RefCell<T>,
+    locked: Cell<bool>,
+    value: UnsafeCell<T>,
 }
 
 impl<T> Lock<T> {
     /// Makes an unlocked lock over `value`.
     pub const fn new(value: T) -> Self {
-        Lock { waiters: WaitList::new(), value: RefCell::new(value) }
+        Lock { waiters: WaitList::new(), locked: Cell::new(false), value: UnsafeCell::new(value) }
     }
 
     /// Takes the data out.
@@ -113,7 +122,7 @@ impl<T: ?Sized> Lock<T> {
     /// Whether somebody holds it. A free lock may still be promised to a waiter that has not run yet.
     #[doc(alias = "is_locked")]
     pub fn locked(&self) -> bool {
-        self.value.try_borrow_mut().is_err()
+        self.locked.get()
     }
 
     /// Numbers for an observer.
@@ -133,12 +142,21 @@ impl<T: ?Sized> Lock<T> {
     }
 }
 
+impl<T: ?Sized> Lock<T> {
+    /// The lock is free: wakes the first waiter, unless one is on its way already.
+    #[inline]
+    fn waiters_go_on(&self) {
+        if self.waiters.has_waiters() && self.waiters.notified() == 0 {
+            self.waiters.notify_one();
+        }
+    }
+}
+
 impl<'a, T: ?Sized> Resource for &'a Lock<T> {
     type Taken = LockGuard<'a, T>;
 
     fn take(self) -> Option<LockGuard<'a, T>> {
-        let value = self.value.try_borrow_mut().ok()?;
-        Some(LockGuard { value, release: Release(&self.waiters) })
+        if self.locked.replace(true) { None } else { Some(LockGuard { lock: self }) }
     }
 
     fn pass_on(self) {
@@ -165,29 +183,39 @@ impl<T> From<T> for Lock<T> {
 #[must_use = "the lock is released at once if the guard is dropped"]
 #[doc(alias = "MutexGuard")]
 pub struct LockGuard<'a, T: ?Sized = ()> {
-    // In this order: the lock is free when the next waiter is woken.
-    value: RefMut<'a, T>,
-    release: Release<'a>,
+    lock: &'a Lock<T>,
 }
 
 impl<T: ?Sized> LockGuard<'_, T> {
-    /// Whether it is a guard of this very lock.
     pub(crate) fn is_of(&self, lock: &Lock<T>) -> bool {
-        ptr::eq(self.release.0, &lock.waiters)
+        ptr::eq(&self.lock.waiters, &lock.waiters)
     }
 }
 
 impl<T: ?Sized> Deref for LockGuard<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
-        &self.value
+        // SAFETY: by L1 this is the only guard, and by L2 a `&mut` to the data would borrow it mutably.
+        unsafe { &*self.lock.value.get() }
     }
 }
 
 impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
+        // SAFETY: by L1 this is the only guard, and by L2 any reference to the data borrows it.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for LockGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Free before the next one is woken: its waker may be what asks.
+        self.lock.locked.set(false);
+        self.lock.waiters_go_on();
     }
 }
 
@@ -200,17 +228,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for LockGuard<'_, T> {
 impl<T: ?Sized + fmt::Display> fmt::Display for LockGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
-    }
-}
-
-/// Wakes the first waiter, unless one is awake already and on its way to the lock.
-struct Release<'a>(&'a WaitList);
-
-impl Drop for Release<'_> {
-    fn drop(&mut self) {
-        if self.0.notified() == 0 {
-            self.0.notify_one();
-        }
     }
 }
 
