@@ -311,6 +311,23 @@ fn cancel_may_be_called_twice_and_closes_the_group_to_new_children() {
     });
 }
 
+/// Behaviour: TG-36.
+#[test]
+fn a_group_cancelled_before_all_else_stops_its_body_where_it_first_waits() {
+    run(async {
+        let log = Log::default();
+        let group = TaskGroup::scope(async |group| -> Outcome {
+            group.cancel();
+            log.push("still in the first step");
+            yield_now().await;
+            log.push("never");
+            Ok(())
+        });
+        assert_eq!(group.await.or_else(|group| group.into_result()), Ok(()));
+        assert_eq!(log.take(), ["still in the first step"]);
+    });
+}
+
 /// Behaviour: TG-38.
 #[test]
 fn errors_of_a_cancelled_group_are_given_all_the_same() {

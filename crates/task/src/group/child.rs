@@ -27,10 +27,10 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 use pin_project_lite::pin_project;
 
-use crate::group::TaskGroup;
+use crate::group::family::Parent;
 use crate::group::handle::{ChildHandle, Slot};
 use crate::join_error::{Identity, JoinError, Reason, message};
-use crate::ready::Signal;
+use crate::ready::{ReadyList, Signal};
 use crate::registry::Registry;
 use crate::report;
 
@@ -79,19 +79,31 @@ pub(crate) trait AnyChild {
 pin_project! {
     /// The future of a child, whose error goes to the group at once. A task that is cancelled in its very last step ends
     /// cancelled, and what it returned is dropped; an error is not to be lost to that.
-    struct Failing<'scope, 'env, F, E> {
+    pub(crate) struct Reporting<F, P> {
         #[pin]
         future: F,
-        group: &'scope TaskGroup<'scope, 'env, E>,
+        parent: P,
     }
 }
 
-/// In place of an error that the group has.
-struct Failed;
+/// In place of an error that somebody has.
+pub(crate) enum Failed {
+    /// The group.
+    Group,
+    /// Who waits for the child to start.
+    Starter,
+}
 
-impl<F, T, E> Future for Failing<'_, '_, F, E>
+impl<F, P> Reporting<F, P> {
+    pub(crate) fn new(future: F, parent: P) -> Self {
+        Self { future, parent }
+    }
+}
+
+impl<F, P, T, E> Future for Reporting<F, P>
 where
     F: Future<Output = Result<T, E>>,
+    P: Parent<E>,
 {
     type Output = Result<T, Failed>;
 
@@ -99,8 +111,8 @@ where
         let this = self.project();
         let result = ready!(this.future.poll(cx));
         Poll::Ready(result.map_err(|error| {
-            this.group.take_error(error);
-            Failed
+            this.parent.take_error(error);
+            Failed::Group
         }))
     }
 }
@@ -132,26 +144,25 @@ pub(crate) struct Born<'scope, T> {
     pub(crate) handle: ChildHandle<T>,
 }
 
-/// Makes child number `index` of `group`.
-pub(crate) fn create<'scope, 'env, F, T, E>(
+/// Makes child number `index` of the family with this ready list.
+pub(crate) fn create<'c, F, T>(
     future: F,
     site: &'static Location<'static>,
-    group: &'scope TaskGroup<'scope, 'env, E>,
+    ready: &Arc<ReadyList>,
+    registry: Option<&Rc<Registry>>,
     index: u32,
-) -> Born<'scope, T>
+) -> Born<'c, T>
 where
-    F: Future<Output = Result<T, E>> + 'scope,
-    T: 'scope,
-    E: 'env,
+    F: Future<Output = Result<T, Failed>> + 'c,
+    T: 'c,
 {
-    let core = Core::new(site, Signal::new(group.ready(), index));
+    let core = Core::new(site, Signal::new(ready, index));
     let task = core.task();
     let slot = Slot::new(task.clone());
-    let membership = group.registry().map(|registry| Membership {
+    let membership = registry.map(|registry| Membership {
         slot: registry.enter(task.clone(), false),
         registry: registry.clone(),
     });
-    let future = Failing { future, group };
     let child = Box::pin(Child {
         // SAFETY: the child keeps `core`, which is dropped after the scope; by C2 the waker it is polled with is the core's.
         scope: unsafe { TaskScope::new(future, NonNull::from(&core.info)) },
@@ -186,7 +197,10 @@ where
         let failed = || (Err(JoinError::new(who(), Reason::Failed)), ChildEnd::Failed);
         let (result, end) = match end {
             Ok(Ok(value)) => (Ok(value), ChildEnd::Quietly),
-            Ok(Err(Failed)) => failed(),
+            Ok(Err(Failed::Group)) => failed(),
+            Ok(Err(Failed::Starter)) => {
+                (Err(JoinError::new(who(), Reason::Failed)), ChildEnd::Quietly)
+            }
             Err(TaskEnd::Cancelled) if failures.get() > failed_before => failed(),
             Err(TaskEnd::Cancelled) => (Err(cancelled(slot.task())), ChildEnd::Quietly),
             Err(TaskEnd::Panicked(payload)) => {

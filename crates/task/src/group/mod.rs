@@ -3,7 +3,7 @@
 //! A group is one future. Its children live inside it and are polled from its `poll` only, never by the loop; that is
 //! what lets them borrow: a future that is forgotten is never polled again, so neither are they. Each child has a waker
 //! of its own, which puts its number on the group's [ready list](crate::ready), so that a poll of the group polls the
-//! children that were woken and no others.
+//! children that were woken and no others; see [`family`].
 //!
 //! The group's future is `finally_with(Drive, JoinChildren)`. [`Drive`] polls the body and the children until all have
 //! ended. When a request to cancel comes from outside, the body unwinds first, while the children still run; then
@@ -18,40 +18,34 @@
 //!   declared after it, and all children are dropped by [`Teardown`], also declared after it. When that has run the
 //!   group is closed and takes no more. If the future is forgotten, the group and its children are forgotten with it,
 //!   in memory that is never freed.
-//! - **G2** No future, value, error or waker of a user is polled, called or dropped inside a borrow of a cell of the
-//!   group: a child is taken out of the slab to be polled, and popped to be dropped.
 #![expect(unsafe_code, reason = "the group's future refers to the group beside it")]
 
 mod child;
+mod drive;
 mod exception_group;
+mod family;
 mod handle;
+mod start;
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::panic::Location;
 
-use asyncio_coro::scope::{Cleanup, Newer, finally_with};
-use asyncio_coro::task::TaskRef;
-use asyncio_coro::{CancelScope, CancelledError};
+use asyncio_coro::CancelScope;
+use asyncio_coro::CancelledError;
+use asyncio_coro::scope::finally_with;
 use asyncio_loop::get_running_loop;
-use pin_project_lite::pin_project;
-use slab::Slab;
 
-use crate::ready::{Member, ReadyList};
 use crate::registry::Registry;
-use crate::report;
-use crate::task::{Handle, Task};
+use crate::task::Task;
 
-use self::child::{AnyChild, Born, ChildEnd};
+use self::child::Reporting;
+use self::drive::{Drive, JoinChildren};
 pub use self::exception_group::ExceptionGroup;
+use self::family::{Family, Parent};
 pub(crate) use self::handle::ChildHandle;
+pub use self::start::{StartError, TaskStatus};
 
 /// Tasks that belong together: all have ended when the scope is left, and they may borrow from the function around it.
 ///
@@ -60,38 +54,13 @@ pub(crate) use self::handle::ChildHandle;
 // `E: 'env` is no demand that a caller could notice: `'env` shrinks to fit. Without it the compiler knows two unrelated
 // upper bounds of `'scope`, gives up choosing, and asks that all that children borrow be `'static` when `E` is a reference.
 pub struct TaskGroup<'scope, 'env: 'scope, E: 'env> {
-    /// Set when the children are cancelled, and when the group is over. It takes no new ones then.
-    is_closed: Cell<bool>,
-    /// Set when body and children are cancelled because one of them has failed.
-    is_aborting: Cell<bool>,
-    /// The live children, by number.
-    children: RefCell<Slab<Listed<'scope>>>,
-    /// The numbers of those to be polled, and that of the body.
-    ready: Arc<ReadyList>,
-    /// Errors of children, in the order in which they failed.
-    errors: RefCell<Vec<E>>,
-    /// How many there are.
-    failures: Cell<usize>,
-    /// The first panic of a child.
-    panic: Cell<Option<Box<dyn Any + Send>>>,
+    family: Family<'scope, E>,
     /// Cancelled to abort the body.
     body: CancelScope,
-    /// Where children are listed, under a loop of ours.
-    registry: Option<Rc<Registry>>,
     // Both invariant.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
-
-/// A child in its group.
-struct Listed<'scope> {
-    task: TaskRef,
-    /// Taken out while it is polled.
-    child: Option<Pin<Box<dyn AnyChild + 'scope>>>,
-}
-
-/// How a body ended: by itself, or because the group was aborted.
-type Ended<R, E> = Result<Result<R, E>, CancelledError>;
 
 impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
     /// Runs `body` with a new group; comes back when `body` *and* every child have ended.
@@ -167,11 +136,9 @@ impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
         let group = unsafe { &*place };
         let _teardown = Teardown(group);
         let drive = Drive::new(group, group.body.run(body(group)));
-        let ended = finally_with(drive, JoinChildren { group, begun: false }).await;
-        if let Some(payload) = group.panic.take() {
-            resume_unwind(payload);
-        }
-        let mut errors = group.errors.take();
+        let ended = finally_with(drive, JoinChildren::new(&group.family)).await;
+        group.family.resume_panic();
+        let mut errors = group.family.take_errors();
         let value = match ended {
             Ok(Ok(value)) => Some(value),
             Ok(Err(error)) => {
@@ -182,7 +149,7 @@ impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
         };
         match value {
             Some(value) if errors.is_empty() => Ok(value),
-            _ => Err(ExceptionGroup::new(errors)),
+            _ => Err(ExceptionGroup::of_task_group(errors)),
         }
     }
 }
@@ -219,21 +186,57 @@ impl<'scope, 'env, E: 'env> TaskGroup<'scope, 'env, E> {
         F: IntoFuture<Output = Result<T, E>, IntoFuture: 'scope>,
         T: 'scope,
     {
-        let future = future.into_future();
-        let site = Location::caller();
-        if self.is_closed.get() {
-            drop(future);
-            return Task::new(Handle::Child(child::stillborn(site)));
-        }
-        let key = self.children.borrow().vacant_key();
-        let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
-        let Born { child, task, handle } = child::create(future, site, self, index);
-        // Nothing above runs foreign code, so the key is still vacant.
-        let first_step = task.waker().clone();
-        let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
-        debug_assert_eq!(key, inserted);
-        first_step.wake();
-        Task::new(Handle::Child(handle))
+        let future = Reporting::new(future.into_future(), self);
+        Task::new(self.family.create(Location::caller(), future))
+    }
+
+    /// Makes a task of `child` and waits until it says that it is ready for others: trio's `nursery.start`.
+    ///
+    /// `child` gets a [`TaskStatus`] and calls [`started`](TaskStatus::started) with whatever others need: the address it
+    /// listens on, a handle. Then this gives that value and the child's task, and the child goes on as any other. Until
+    /// then its error is that of `start`, and not of the group.
+    ///
+    /// # Errors
+    ///
+    /// - [`StartError::Failed`]: the child failed before it had started.
+    /// - [`StartError::NotStarted`]: it returned without having called.
+    /// - [`StartError::Join`]: it was cancelled or panicked before; or the group takes no more children.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelling cancels the child, which has ended, cleanup included, when the caller goes on unwinding. Dropping the
+    /// future cancels the child and leaves it to the group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_task::{sleep, TaskGroup};
+    /// use std::time::Duration;
+    ///
+    /// asyncio_loop::testing::run(async {
+    ///     let group = TaskGroup::scope(async |group| {
+    ///         let (port, server) = group.start(async |status| {
+    ///             sleep(Duration::from_secs(1)).await; // binds its socket
+    ///             status.started(8080);
+    ///             Ok::<(), String>(std::future::pending().await) // serves
+    ///         }).await.map_err(|error| error.to_string())?;
+    ///         server.cancel();
+    ///         Ok(port)
+    ///     });
+    ///     assert_eq!(group.await.unwrap(), 8080);
+    /// }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn start<T, V, F>(
+        &'scope self,
+        child: F,
+    ) -> impl Future<Output = Result<(V, Task<T>), StartError<E>>>
+    where
+        F: AsyncFnOnce(TaskStatus<V>) -> Result<T, E> + 'scope,
+        T: 'scope,
+        V: 'scope,
+    {
+        start::start(Location::caller(), &self.family, self, child)
     }
 
     /// Ends the group early: cancels the body, unless it has ended, and all children, with their cleanup.
@@ -268,216 +271,37 @@ impl<E> TaskGroup<'_, '_, E> {
     fn new() -> Self {
         let registry = get_running_loop().ok().map(|event_loop| Registry::of(&event_loop));
         Self {
-            is_closed: Cell::new(false),
-            is_aborting: Cell::new(false),
-            children: RefCell::default(),
-            ready: ReadyList::new(),
-            errors: RefCell::default(),
-            failures: Cell::new(0),
-            panic: Cell::new(None),
+            family: Family::new(registry),
             body: CancelScope::new(),
-            registry,
             scope: PhantomData,
             env: PhantomData,
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.children.borrow().is_empty()
-    }
-
     /// Cancels the body and the children, once.
     fn abort(&self) {
-        if !self.is_closed.replace(true) {
-            self.is_aborting.set(true);
-            self.cancel_children();
+        if self.family.abort() {
             self.body.cancel();
         }
     }
+}
 
-    /// Keeps the error of a child.
+impl<E> Parent<E> for &TaskGroup<'_, '_, E> {
     fn take_error(&self, error: E) {
-        self.errors.borrow_mut().push(error);
-        self.failures.set(self.failures.get() + 1);
+        self.family.take_error(error);
     }
 
-    fn ready(&self) -> &Arc<ReadyList> {
-        &self.ready
-    }
-
-    fn registry(&self) -> Option<&Rc<Registry>> {
-        self.registry.as_ref()
-    }
-
-    fn cancel_children(&self) {
-        let tasks: Vec<_> =
-            self.children.borrow().iter().map(|(_, member)| member.task.clone()).collect();
-        for task in tasks {
-            task.cancel();
-        }
-    }
-
-    /// Polls one child. Says whether it failed or panicked.
-    fn poll_child(&self, index: u32) -> bool {
-        let key = index as usize;
-        let taken = self.children.borrow_mut().get_mut(key).and_then(|listed| listed.child.take());
-        // Missing: a late wake of one that has ended, or of the body.
-        let Some(mut child) = taken else { return false };
-        let Poll::Ready(end) = child.as_mut().poll_child(&self.failures) else {
-            self.children.borrow_mut()[key].child = Some(child);
-            return false;
-        };
-        let listed = self.children.borrow_mut().remove(key);
-        drop((child, listed));
-        match end {
-            ChildEnd::Quietly => false,
-            ChildEnd::Failed => true,
-            ChildEnd::Panicked(payload) => {
-                if let Some(first) = self.panic.take() {
-                    self.panic.set(Some(first));
-                    report::lost_panic(payload);
-                } else {
-                    self.panic.set(Some(payload));
-                }
-                true
-            }
-        }
+    fn abort(&self) {
+        TaskGroup::abort(self);
     }
 }
 
 impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskGroup")
-            .field("tasks", &self.children.borrow().len())
-            .field("errors", &self.errors.borrow().len())
-            .field("is_aborting", &self.is_aborting.get())
-            .finish()
-    }
-}
-
-pin_project! {
-    /// The body and the children, until all have ended.
-    struct Drive<'a, 'scope, 'env, E, B, O> {
-        // Dropped first: what the body's destructors create is not to live.
-        close: Close<'a, 'scope, 'env, E>,
-        #[pin]
-        body: Option<B>,
-        // How the body ended.
-        ended: Option<O>,
-        // The body's own place among those to be polled.
-        place: Arc<Member>,
-        waker: Waker,
-    }
-}
-
-/// Lets a group take no more children when dropped.
-struct Close<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
-
-impl<'a, 'scope, 'env, E, B, O> Drive<'a, 'scope, 'env, E, B, O> {
-    fn new(group: &'a TaskGroup<'scope, 'env, E>, body: B) -> Self {
-        let place = Member::new(&group.ready, BODY);
-        place.signal.raise();
-        let waker = Waker::from(place.clone());
-        Self { close: Close(group), body: Some(body), ended: None, place, waker }
-    }
-}
-
-impl<E, B, R> Drive<'_, '_, '_, E, B, Ended<R, E>>
-where
-    B: Future<Output = Ended<R, E>>,
-{
-    /// Polls the body, if it has not ended. Says whether it failed.
-    fn poll_body(self: Pin<&mut Self>) -> bool {
-        let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else { return false };
-        this.place.signal.lower();
-        let Poll::Ready(ended) = body.poll(&mut Context::from_waker(this.waker)) else {
-            return false;
-        };
-        this.place.signal.end();
-        this.body.set(None);
-        let is_failure = matches!(ended, Ok(Err(_)));
-        *this.ended = Some(ended);
-        is_failure
-    }
-}
-
-impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R, E>>
-where
-    B: Future<Output = Ended<R, E>>,
-{
-    type Output = Ended<R, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let group = self.close.0;
-        let mut is_failure = false;
-        // Body and children have their turns in the order in which they were woken. What becomes ready from here on has
-        // its turn in the next tick.
-        for _ in 0..group.ready.begin(cx.waker()) {
-            match group.ready.pop() {
-                None => break,
-                Some(BODY) => is_failure |= self.as_mut().poll_body(),
-                Some(index) => is_failure |= group.poll_child(index),
-            }
-        }
-        // Not before: who was ready in this tick has had its turn in it.
-        if is_failure {
-            group.abort();
-        }
-        let this = self.project();
-        match this.ended.take() {
-            Some(ended) if group.is_empty() => Poll::Ready(ended),
-            ended => {
-                *this.ended = ended;
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<E> Drop for Close<'_, '_, '_, E> {
-    fn drop(&mut self) {
-        // Children that are left are still to be cancelled, by `JoinChildren` or by `Teardown`.
-        self.0.is_closed.set(true);
-    }
-}
-
-/// Cancels what children are left, and polls them to their end.
-struct JoinChildren<'a, 'scope, 'env, E> {
-    group: &'a TaskGroup<'scope, 'env, E>,
-    begun: bool,
-}
-
-impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, '_, E> {
-    fn poll_cleanup(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let group = self.group;
-        let ready = group.ready.begin(cx.waker());
-        // An aborting group has cancelled its children, and cancelling them twice would cut their cleanup.
-        if !std::mem::replace(&mut self.begun, true) && !group.is_aborting.get() {
-            group.cancel_children();
-        }
-        for _ in 0..ready {
-            let Some(index) = group.ready.pop() else { break };
-            group.poll_child(index);
-        }
-        if !group.is_empty() {
-            return Poll::Pending;
-        }
-        if let Some(payload) = group.panic.take() {
-            resume_unwind(payload);
-        }
-        Poll::Ready(())
-    }
-
-    fn on_newer_request(self: Pin<&mut Self>) -> Newer {
-        self.group.cancel_children();
-        Newer::Keep
-    }
-
-    /// Errors are not to be lost to a cancellation: the group gives them, and the request is met at the next suspension.
-    fn recover(self: Pin<&mut Self>) -> Option<Ended<R, E>> {
-        let has_errors = !self.group.errors.borrow().is_empty();
-        has_errors.then(|| Err(CancelledError::__new()))
+            .field("tasks", &self.family.len())
+            .field("is_aborting", &self.family.is_aborting())
+            .finish_non_exhaustive()
     }
 }
 
@@ -486,23 +310,7 @@ struct Teardown<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
 
 impl<E> Drop for Teardown<'_, '_, '_, E> {
     fn drop(&mut self) {
-        let group = self.0;
-        group.is_closed.set(true);
-        loop {
-            // One at a time, and outside the borrow (G2): a destructor may look at the group.
-            let key = group.children.borrow().iter().next().map(|(key, _)| key);
-            let Some(key) = key else { break };
-            let listed = group.children.borrow_mut().remove(key);
-            // G1: all of them go, before the group does.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(listed))) {
-                report::lost_panic(payload);
-            }
-        }
-        if let Some(payload) = group.panic.take() {
-            report::lost_panic(payload);
-        }
+        // G1: all of them go, before the group does.
+        self.0.family.tear_down();
     }
 }
-
-/// The body's number among those to be polled; no child has it.
-const BODY: u32 = u32::MAX;

@@ -1,0 +1,150 @@
+//! What the future of a group does: polls body and children, and when it is cancelled joins the children.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use asyncio_coro::CancelledError;
+use asyncio_coro::scope::{Cleanup, Newer};
+use pin_project_lite::pin_project;
+
+use crate::group::TaskGroup;
+use crate::group::family::Family;
+use crate::ready::Member;
+
+/// How a body ended: by itself, or because the group was aborted.
+pub(crate) type Ended<R, E> = Result<Result<R, E>, CancelledError>;
+
+pin_project! {
+    /// The body and the children, until all have ended.
+    pub(crate) struct Drive<'a, 'scope, 'env, E, B, O> {
+        // Dropped first: what the body's destructors create is not to live.
+        close: Close<'a, 'scope, 'env, E>,
+        #[pin]
+        body: Option<B>,
+        // How the body ended.
+        ended: Option<O>,
+        // The body's own place among those to be polled.
+        place: Arc<Member>,
+        waker: Waker,
+    }
+}
+
+/// Lets a group take no more children when dropped.
+struct Close<'a, 'scope, 'env, E>(&'a TaskGroup<'scope, 'env, E>);
+
+impl<'a, 'scope, 'env, E, B, O> Drive<'a, 'scope, 'env, E, B, O> {
+    pub(crate) fn new(group: &'a TaskGroup<'scope, 'env, E>, body: B) -> Self {
+        let place = Member::new(group.family.ready(), BODY);
+        place.signal.raise();
+        let waker = Waker::from(place.clone());
+        Self { close: Close(group), body: Some(body), ended: None, place, waker }
+    }
+}
+
+impl<E, B, R> Drive<'_, '_, '_, E, B, Ended<R, E>>
+where
+    B: Future<Output = Ended<R, E>>,
+{
+    /// Polls the body, if it has not ended. Says whether it failed.
+    fn poll_body(self: Pin<&mut Self>) -> bool {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return false };
+        this.place.signal.lower();
+        let Poll::Ready(ended) = body.poll(&mut Context::from_waker(this.waker)) else {
+            return false;
+        };
+        this.place.signal.end();
+        this.body.set(None);
+        let is_failure = matches!(ended, Ok(Err(_)));
+        *this.ended = Some(ended);
+        is_failure
+    }
+}
+
+impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R, E>>
+where
+    B: Future<Output = Ended<R, E>>,
+{
+    type Output = Ended<R, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let group = self.close.0;
+        let family = &group.family;
+        let mut is_failure = false;
+        // Body and children have their turns in the order in which they were woken. What becomes ready from here on has
+        // its turn in the next tick.
+        for _ in 0..family.ready().begin(cx.waker()) {
+            match family.ready().pop() {
+                None => break,
+                Some(BODY) => is_failure |= self.as_mut().poll_body(),
+                Some(index) => is_failure |= family.poll_child(index),
+            }
+        }
+        // Not before: who was ready in this tick has had its turn in it.
+        if is_failure {
+            group.abort();
+        }
+        let this = self.project();
+        match this.ended.take() {
+            Some(ended) if family.is_empty() => Poll::Ready(ended),
+            ended => {
+                *this.ended = ended;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<E> Drop for Close<'_, '_, '_, E> {
+    fn drop(&mut self) {
+        // Children that are left are still to be cancelled, by `JoinChildren` or by `Teardown`.
+        self.0.family.close();
+    }
+}
+
+/// Cancels what children are left, and polls them to their end.
+pub(crate) struct JoinChildren<'a, 'scope, E> {
+    family: &'a Family<'scope, E>,
+    begun: bool,
+}
+
+impl<'a, 'scope, E> JoinChildren<'a, 'scope, E> {
+    pub(crate) fn new(family: &'a Family<'scope, E>) -> Self {
+        Self { family, begun: false }
+    }
+}
+
+impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, E> {
+    fn poll_cleanup(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let family = self.family;
+        let ready = family.ready().begin(cx.waker());
+        // An aborting group has cancelled its children, and cancelling them twice would cut their cleanup.
+        if !std::mem::replace(&mut self.begun, true) && !family.is_aborting() {
+            family.cancel_children();
+        }
+        for _ in 0..ready {
+            let Some(index) = family.ready().pop() else { break };
+            family.poll_child(index);
+        }
+        if !family.is_empty() {
+            return Poll::Pending;
+        }
+        family.resume_panic();
+        Poll::Ready(())
+    }
+
+    fn on_newer_request(self: Pin<&mut Self>) -> Newer {
+        self.family.cancel_children();
+        Newer::Keep
+    }
+
+    /// Errors are not to be lost to a cancellation: the group gives them, and the request is met at the next suspension.
+    fn recover(self: Pin<&mut Self>) -> Option<Ended<R, E>> {
+        self.family.has_errors().then(|| Err(CancelledError::__new()))
+    }
+}
+
+/// The body's number among those to be polled; no child has it.
+const BODY: u32 = u32::MAX;

@@ -1,0 +1,207 @@
+//! `Family`: the children of a group, whichever form it has, and what they leave.
+//!
+//! A child is polled by its family only, in place, and only when its waker has put its number on the family's
+//! [ready list](crate::ready). So a poll of a group costs as much as there were children woken, however many there are.
+//!
+//! # Invariants
+//!
+//! - **F1** No future, value, error or waker of a user is polled, called or dropped inside a borrow of a cell of the
+//!   family: a child is taken out of the slab to be polled, and popped to be dropped.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use asyncio_coro::task::TaskRef;
+use slab::Slab;
+
+use crate::group::child::{self, AnyChild, Born, ChildEnd, Failed};
+use crate::ready::ReadyList;
+use crate::registry::Registry;
+use crate::report;
+use crate::task::Handle;
+
+/// The children of a group; they may borrow what lives for `'c`.
+pub(crate) struct Family<'c, E> {
+    /// Set when the children are cancelled, and when the group is over. It takes no new ones then.
+    is_closed: Cell<bool>,
+    /// Set when the children are cancelled because one of them has failed, or the group was told to end.
+    is_aborting: Cell<bool>,
+    /// The live children, by number.
+    children: RefCell<Slab<Listed<'c>>>,
+    /// The numbers of those to be polled, and that of the body.
+    ready: Arc<ReadyList>,
+    /// Errors of children, in the order in which they failed.
+    errors: RefCell<Vec<E>>,
+    /// How many there have been.
+    failures: Cell<usize>,
+    /// The first panic of a child.
+    panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// Where children are listed, under a loop of ours.
+    registry: Option<Rc<Registry>>,
+}
+
+/// A child in its family.
+struct Listed<'c> {
+    task: TaskRef,
+    /// Taken out while it is polled.
+    child: Option<Pin<Box<dyn AnyChild + 'c>>>,
+}
+
+/// What a child holds of its group: where its error goes.
+pub(crate) trait Parent<E> {
+    /// Keeps the error of a child that has failed.
+    fn take_error(&self, error: E);
+
+    /// Cancels the group as for a failure that nobody else has seen.
+    fn abort(&self);
+}
+
+impl<'c, E> Family<'c, E> {
+    /// No children yet; they will be listed in `registry`.
+    pub(crate) fn new(registry: Option<Rc<Registry>>) -> Self {
+        Self {
+            is_closed: Cell::new(false),
+            is_aborting: Cell::new(false),
+            children: RefCell::default(),
+            ready: ReadyList::new(),
+            errors: RefCell::default(),
+            failures: Cell::new(0),
+            panic: Cell::new(None),
+            registry,
+        }
+    }
+
+    /// Makes a child of `future`, unless the family is closed: then it is dropped.
+    pub(crate) fn create<F, T>(&self, site: &'static Location<'static>, future: F) -> Handle<T>
+    where
+        F: Future<Output = Result<T, Failed>> + 'c,
+        T: 'c,
+    {
+        if self.is_closed.get() {
+            drop(future);
+            return Handle::Child(child::stillborn(site));
+        }
+        let key = self.children.borrow().vacant_key();
+        let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
+        let Born { child, task, handle } =
+            child::create(future, site, &self.ready, self.registry.as_ref(), index);
+        // Nothing above runs foreign code, so the key is still vacant.
+        let first_step = task.waker().clone();
+        let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
+        debug_assert_eq!(key, inserted);
+        first_step.wake();
+        Handle::Child(handle)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.children.borrow().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.borrow().is_empty()
+    }
+
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.is_aborting.get()
+    }
+
+    pub(crate) fn ready(&self) -> &Arc<ReadyList> {
+        &self.ready
+    }
+
+    /// Takes no more children from here on.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+    }
+
+    /// Closes the family and cancels the children, once. Says whether this was the first time.
+    pub(crate) fn abort(&self) -> bool {
+        let is_first = !self.is_closed.replace(true);
+        if is_first {
+            self.is_aborting.set(true);
+            self.cancel_children();
+        }
+        is_first
+    }
+
+    pub(crate) fn cancel_children(&self) {
+        let tasks: Vec<_> =
+            self.children.borrow().iter().map(|(_, member)| member.task.clone()).collect();
+        for task in tasks {
+            task.cancel();
+        }
+    }
+
+    /// Keeps the error of a child.
+    pub(crate) fn take_error(&self, error: E) {
+        self.errors.borrow_mut().push(error);
+        self.failures.set(self.failures.get() + 1);
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    /// The errors so far; from then on they are the caller's.
+    pub(crate) fn take_errors(&self) -> Vec<E> {
+        self.errors.take()
+    }
+
+    /// Goes on with the first panic of a child, if there was one.
+    pub(crate) fn resume_panic(&self) {
+        if let Some(payload) = self.panic.take() {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Polls one child. Says whether it failed or panicked.
+    pub(crate) fn poll_child(&self, index: u32) -> bool {
+        let key = index as usize;
+        let taken = self.children.borrow_mut().get_mut(key).and_then(|listed| listed.child.take());
+        // Missing: a late wake of one that has ended, or of the body.
+        let Some(mut child) = taken else { return false };
+        let Poll::Ready(end) = child.as_mut().poll_child(&self.failures) else {
+            self.children.borrow_mut()[key].child = Some(child);
+            return false;
+        };
+        let listed = self.children.borrow_mut().remove(key);
+        drop((child, listed));
+        match end {
+            ChildEnd::Quietly => false,
+            ChildEnd::Failed => true,
+            ChildEnd::Panicked(payload) => {
+                if let Some(first) = self.panic.take() {
+                    self.panic.set(Some(first));
+                    report::lost_panic(payload);
+                } else {
+                    self.panic.set(Some(payload));
+                }
+                true
+            }
+        }
+    }
+
+    /// The end of the family: closes it and drops the children one by one.
+    pub(crate) fn tear_down(&self) {
+        self.close();
+        loop {
+            // One at a time, and outside the borrow (F1): a destructor may look at the group.
+            let key = self.children.borrow().iter().next().map(|(key, _)| key);
+            let Some(key) = key else { break };
+            let listed = self.children.borrow_mut().remove(key);
+            // All of them are to go, whatever one does.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(listed))) {
+                report::lost_panic(payload);
+            }
+        }
+        if let Some(payload) = self.panic.take() {
+            report::lost_panic(payload);
+        }
+    }
+}
