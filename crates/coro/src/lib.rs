@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cancelled;
+pub mod context;
 pub mod hooks;
 mod isolate;
 mod node;
@@ -12,6 +13,7 @@ pub mod wait_list;
 mod yield_now;
 
 pub use cancelled::CancelledError;
+pub use context::{Context, ContextVar, copy_context};
 pub use futures_lite::{Stream, StreamExt};
 pub use isolate::isolate;
 pub use scope::{

@@ -48,7 +48,10 @@ use thread::THREAD;
 
 pub(crate) use held::{HasSlot, Held, Slot};
 pub(crate) use root::Root;
-pub(crate) use thread::{fresh_epoch, newest_epoch, outside, outstanding, with_current_task};
+pub(crate) use thread::{
+    current_task_ptr, fresh_epoch, newest_epoch, outside, outstanding, with_current_context,
+    with_current_task,
+};
 
 /// What every scope has, and nearly all that a task's root has.
 pub(crate) struct Base {

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use asyncio_coro::context::Captured;
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
 use crate::config::Config;
@@ -217,8 +218,9 @@ impl Inner {
         // SAFETY: by I2 the waker keeps the facts, and this is the thread that polls.
         let task = unsafe { TaskRef::new(NonNull::from(&main.info), waker.clone()) };
         let _main_task = MainTask::set(self, task.clone());
+        let (info, context) = (NonNull::from(&main.info), Captured::copy());
         // SAFETY: by I2 `main` and `waker` live longer than the scope, which stays in this function.
-        let mut scope = pin!(unsafe { TaskScope::new(future, NonNull::from(&main.info)) });
+        let mut scope = pin!(unsafe { TaskScope::new(future, info, context) });
         let mut cx = Context::from_waker(&waker);
         let mut result = None;
         let mut step = || {

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use async_task::{Builder, FallibleTask, Runnable};
+use asyncio_coro::context::Captured;
 use asyncio_coro::task::{LocalInfo, TaskEnd, TaskInfo, TaskRef, TaskScope};
 use asyncio_loop::{Entry, EntryVTable, EventLoop, LoopHandle, Work};
 use pin_project_lite::pin_project;
@@ -186,7 +187,7 @@ impl<F: Future> Driven<F> {
         let info = NonNull::from(&unsafe { meta.as_ref() }.info);
         Self {
             // SAFETY: the caller's promise; and by S3 the waker that async-task polls with keeps the metadata.
-            scope: unsafe { TaskScope::new(future, info) },
+            scope: unsafe { TaskScope::new(future, info, Captured::copy()) },
             membership: Membership { meta, registry },
         }
     }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::thread::THREAD;
 use super::{Base, ROOT, UNWINDING};
+use crate::context::Slot;
 use crate::task::TaskInfo;
 
 /// The outermost scope of a task, pinned in the task's wrapped future.
@@ -15,6 +16,8 @@ use crate::task::TaskInfo;
 pub(crate) struct Root {
     base: Base,
     info: NonNull<TaskInfo>,
+    /// The task's context, once the task has begun.
+    context: Slot,
     _pin: PhantomPinned,
 }
 
@@ -23,7 +26,7 @@ impl Root {
     ///
     /// `info` must outlive the root and belong to this thread.
     pub(crate) const unsafe fn new(info: NonNull<TaskInfo>) -> Self {
-        Root { base: Base::new(ROOT), info, _pin: PhantomPinned }
+        Root { base: Base::new(ROOT), info, context: Slot::new(None), _pin: PhantomPinned }
     }
 
     /// Runs one step of the task: `step` runs with the root as the current scope and the task as the current task.
@@ -53,6 +56,11 @@ impl Root {
     pub(crate) fn info(&self) -> &TaskInfo {
         // SAFETY: `Root::new` was promised that the info outlives the root.
         unsafe { self.info.as_ref() }
+    }
+
+    /// The place of the task's context; what is done with it runs no foreign code.
+    pub(crate) fn context(&self) -> &Slot {
+        &self.context
     }
 
     /// Brings the thread's count up to date after a change of `request` or the flags.

@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use super::Base;
+use crate::context::Slot;
 use crate::task::TaskInfo;
 
 pub(super) struct Thread {
@@ -59,6 +60,21 @@ pub(crate) fn with_current_task<R>(look: impl FnOnce(NonNull<TaskInfo>, &Waker) 
     // SAFETY: by N3, `waker` belongs to the step that is running now; it is set together with `task`.
     let waker = unsafe { &*waker };
     Some(look(task, waker))
+}
+
+/// The task whose step is running, to be compared; null for none.
+#[inline]
+pub(crate) fn current_task_ptr() -> *const TaskInfo {
+    THREAD.with(|thread| thread.task.get())
+}
+
+/// Calls `look`, which runs no foreign code, with the place of the context of the task whose step is running.
+pub(crate) fn with_current_context<R>(look: impl FnOnce(&Slot) -> R) -> Option<R> {
+    // SAFETY: by N3, null or the facts of the task whose step is running now.
+    let task = unsafe { current_task_ptr().as_ref() }?;
+    // SAFETY: a task's step runs on the task's own thread.
+    let local = unsafe { task.local() };
+    local.root().map(|root| look(root.context()))
 }
 
 /// Runs `f` with no current scope; what it polls belongs to no scope and is reached by no request.

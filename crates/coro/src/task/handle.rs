@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::context::Context;
 use crate::node::with_current_task;
 use crate::task::{LocalInfo, TaskId, TaskInfo};
 
@@ -88,6 +89,13 @@ impl TaskRef {
     /// Gives the task a name.
     pub fn set_name(&self, name: impl Into<Box<str>>) {
         self.local().set_name(name);
+    }
+
+    /// The task's context, shared with it: what one sets in it the other sees. `None` once the task has ended.
+    #[doc(alias = "get_context")]
+    #[must_use]
+    pub fn context(&self) -> Option<Context> {
+        self.local().context()
     }
 
     /// Asks the task to unwind; false when it has ended.

@@ -7,8 +7,11 @@
 //! * **I2, state.** The other fields are read and written only through [`LocalInfo`], which is neither `Send` nor `Sync` and
 //!   is made only by [`TaskInfo::local`], whose caller promises to be on the task's own thread. The one exception is the
 //!   destructor, which frees `extra`: it has the info to itself, and what is in there is `Send`.
-//! * **I3, core.** `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its first poll, and
-//!   reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
+//! * **I3, core.** Once `STARTED` is set, `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its
+//!   first poll, and reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
+//! * **I4, early context.** Before that, `core` is null, or the `Context` that the task is to begin with, as a raw `Rc` that it
+//!   owns; not null only while `SCOPED` is set, that is, while a `TaskScope` is there, which takes it out when it is polled
+//!   first or dropped. A scope that is leaked leaks it too.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,9 +19,11 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::context::{Context, get_or_make};
 use crate::hooks::TaskLabel;
 use crate::node::Root;
 use crate::request::Wakers;
@@ -65,7 +70,7 @@ impl fmt::Display for TaskId {
 pub struct TaskInfo {
     id: TaskId,
     site: &'static Location<'static>,
-    core: Cell<*const Root>,
+    core: Cell<*const ()>,
     extra: Cell<Option<Box<Extra>>>,
     cancelling: Cell<u32>,
     flags: Cell<u32>,
@@ -97,6 +102,8 @@ const STARTED: u32 = 1 << 0;
 const ENDED: u32 = 1 << 1;
 /// Cancelled before its first poll.
 const CANCEL_EARLY: u32 = 1 << 2;
+/// There is a scope for it.
+const SCOPED: u32 = 1 << 3;
 
 // SAFETY: by I2, the cells are touched on one thread only, and the destructor may run on any.
 unsafe impl Send for TaskInfo {}
@@ -253,22 +260,70 @@ impl LocalInfo<'_> {
         !self.has(ENDED)
     }
 
+    /// The task's context: what is set in it is seen by the task, and what the task sets in it. `None` once the task has ended.
+    #[must_use]
+    pub fn context(self) -> Option<Context> {
+        if let Some(root) = self.root() {
+            return Some(get_or_make(root.context()));
+        }
+        if !self.has(SCOPED) || self.has(STARTED | ENDED) {
+            return None;
+        }
+        let context = self.take_early().unwrap_or_default();
+        self.set_early(context.clone());
+        Some(context)
+    }
+
+    /// There is a scope for the task now, which will begin in `context`.
+    pub(crate) fn put_in_scope(self, context: Option<Context>) {
+        self.set(SCOPED);
+        if let Some(context) = context {
+            self.set_early(context);
+        }
+    }
+
+    fn set_early(self, context: Context) {
+        debug_assert!(self.has(SCOPED) && !self.has(STARTED) && self.info.core.get().is_null());
+        self.info.core.set(Rc::into_raw(context.0).cast());
+    }
+
+    /// Takes out the context that a task, which has yet to begin, is to begin with, if anybody has asked for it.
+    pub(crate) fn take_early(self) -> Option<Context> {
+        if self.has(STARTED) {
+            return None;
+        }
+        let early = self.info.core.replace(ptr::null());
+        if early.is_null() {
+            return None;
+        }
+        // SAFETY: by I4, an `Rc` that was owned by the cell and now is by us.
+        Some(Context(unsafe { Rc::from_raw(early.cast()) }))
+    }
+
     /// Begins the task: from now on requests go to `root`. Says whether it was cancelled before.
     pub(crate) fn start(self, root: Pin<&Root>) -> bool {
+        if !self.info.core.get().is_null() {
+            root.context().set(self.take_early());
+        }
         self.set(STARTED);
-        self.info.core.set(root.as_core());
+        self.info.core.set(root.as_core().cast());
         self.has(CANCEL_EARLY)
     }
 
     /// Ends the task: from now on requests are refused.
     pub(crate) fn end(self) {
+        let early = self.take_early();
         self.info.core.set(ptr::null());
         self.set(ENDED);
+        drop(early);
     }
 
-    fn root(&self) -> Option<&Root> {
+    pub(crate) fn root(&self) -> Option<&Root> {
+        if !self.has(STARTED) {
+            return None;
+        }
         // SAFETY: by I3, null or alive.
-        unsafe { self.info.core.get().as_ref() }
+        unsafe { self.info.core.get().cast::<Root>().as_ref() }
     }
 
     fn has_extra(self) -> bool {

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::context::Captured;
 use crate::hooks::{self, Report};
 use crate::node::{Root, outside};
 use crate::panics::{self, Payload, drop_caught};
@@ -21,7 +22,7 @@ use crate::request::may_drop;
 use crate::task::{LocalInfo, TaskInfo};
 
 pin_project! {
-    /// The outermost scope of a task, around its body; 32 bytes and a mark beyond the body.
+    /// The outermost scope of a task, around its body; 40 bytes and a mark beyond the body.
     ///
     /// It ends in one of three ways: with the body's value, cancelled, or with the panic of the body or of its destructor.
     /// It never unwinds itself, neither out of `poll` nor out of `drop`.
@@ -42,8 +43,12 @@ pin_project! {
             if !local.is_live() {
                 return;
             }
+            if !local.is_started() {
+                root.context().set(local.take_early());
+            }
             local.end();
-            if let Some(payload) = drop_body(this.body) {
+            let dropped = Captured::in_slot(root.context()).run(|| drop_body(this.body));
+            if let Some(payload) = dropped {
                 let message = panics::message(&payload);
                 hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
                 panics::discard(payload);
@@ -61,16 +66,25 @@ pub enum TaskEnd {
 }
 
 impl<F: Future> TaskScope<F> {
-    /// Puts a task's outermost scope around `body`.
+    /// Puts a task's outermost scope around `body`, which runs and is dropped in `context`: a copy of the current one
+    /// ([`Captured::copy`]), or a given one, shared with others.
     ///
     /// # Safety
     ///
     /// `info` must be valid until the scope has been dropped, and as long as the waker given to any of its polls or a clone
     /// of that exists. It must have been given to no other scope. The scope is polled and dropped on one thread.
-    pub unsafe fn new(body: F, info: NonNull<TaskInfo>) -> Self {
+    pub unsafe fn new(body: F, info: NonNull<TaskInfo>, context: Captured) -> Self {
         // SAFETY: by T1.
         let root = unsafe { Root::new(info) };
+        // SAFETY: by T1, this is the task's thread.
+        unsafe { root.info().local() }.put_in_scope(context.into_inner());
         TaskScope { body: Some(body), root }
+    }
+
+    /// Runs `f` in the task's context, for what is to be done in it after the task has ended: to drop or to report what the
+    /// task has left. Not for a task that has yet to begin, whose context nobody has seen.
+    pub fn run_in_context<R>(self: Pin<&Self>, f: impl FnOnce() -> R) -> R {
+        Captured::in_slot(self.project_ref().root.context()).run(f)
     }
 }
 
@@ -83,7 +97,8 @@ impl<F: Future> Future for TaskScope<F> {
         let local = local(&root);
         if !local.is_started() && local.start(root) {
             // Cancelled before its first step: the body never runs.
-            let end = drop_body(this.body).map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
+            let dropped = Captured::in_slot(root.context()).run(|| drop_body(this.body));
+            let end = dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
             local.end();
             return Poll::Ready(Err(end));
         }

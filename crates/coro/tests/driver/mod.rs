@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use asyncio_coro::context::Captured;
 use asyncio_coro::hooks::{
     Clock, Report, Reporter, SkipReason, TimerToken, set_clock, set_reporter,
 };
@@ -38,9 +39,15 @@ impl Wake for Keep {
 impl<F: Future> TestTask<F> {
     #[track_caller]
     pub(crate) fn new(body: F) -> Self {
+        Self::new_in(body, Captured::copy())
+    }
+
+    /// A task that runs in `context`.
+    #[track_caller]
+    pub(crate) fn new_in(body: F, context: Captured) -> Self {
         let keep = Arc::new(Keep { info: TaskInfo::new(), wakes: AtomicUsize::new(0) });
         // SAFETY: the waker of every poll is the Arc that owns the info, and `self` holds one until the scope is dropped.
-        let scope = unsafe { TaskScope::new(body, NonNull::from(&keep.info)) };
+        let scope = unsafe { TaskScope::new(body, NonNull::from(&keep.info), context) };
         TestTask { scope: Box::pin(scope), keep }
     }
 

@@ -24,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
+use asyncio_coro::context::Captured;
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 use pin_project_lite::pin_project;
 
@@ -165,7 +166,7 @@ where
     });
     let child = Box::pin(Child {
         // SAFETY: the child keeps `core`, which is dropped after the scope; by C2 the waker it is polled with is the core's.
-        scope: unsafe { TaskScope::new(future, NonNull::from(&core.info)) },
+        scope: unsafe { TaskScope::new(future, NonNull::from(&core.info), Captured::copy()) },
         output: Output(slot.clone()),
         membership,
         core,
