@@ -144,6 +144,11 @@ impl<'c, E> Family<'c, E> {
         self.failures.set(self.failures.get() + 1);
     }
 
+    /// How many children have failed.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures.get()
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.borrow().is_empty()
     }

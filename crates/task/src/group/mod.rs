@@ -300,8 +300,9 @@ impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskGroup")
             .field("tasks", &self.family.len())
+            .field("errors", &self.family.failures())
             .field("is_aborting", &self.family.is_aborting())
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
