@@ -1,7 +1,9 @@
 //! The loop's clock: the system's monotonic one, or a virtual one that tests own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
+
+use crate::testing::script::{OffScript, Script};
 
 /// How a loop tells the time.
 #[derive(Debug)]
@@ -15,11 +17,20 @@ pub(crate) enum Clock {
 /// The state of a virtual clock. Its instants start at the real time of its creation, so that they mix with others.
 #[derive(Debug)]
 pub(crate) struct VirtualTime {
+    made: Instant,
     now: Cell<Instant>,
     mode: Cell<ClockMode>,
+    /// How long, by the system's clock, nothing may happen before that is called a deadlock.
+    pub(crate) deadlock_grace: Cell<Duration>,
+    /// Since when, by the system's clock, nothing has happened.
+    pub(crate) idle_since: Cell<Option<Instant>>,
+    pub(crate) script: RefCell<Option<Script>>,
 }
 
 /// What a virtual clock does when the loop has nothing to do but to wait for a timer.
+///
+/// With either, a run in which nothing can happen any more ends as a [`Deadlock`](crate::testing::Deadlock), see
+/// [`set_deadlock_grace`](crate::testing::VirtualClock::set_deadlock_grace).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockMode {
     /// Time stands still; only [`VirtualClock::advance`](crate::testing::VirtualClock::advance) moves it.
@@ -32,9 +43,20 @@ pub enum ClockMode {
     AutoJump,
 }
 
+/// Long enough for whatever other thread or process a test forgot to hold external work for, and not for ever.
+const DEADLOCK_GRACE: Duration = Duration::from_secs(10);
+
 impl Clock {
     pub(crate) fn virtual_clock(mode: ClockMode) -> Self {
-        Self::Virtual(VirtualTime { now: Cell::new(Instant::now()), mode: Cell::new(mode) })
+        let now = Instant::now();
+        Self::Virtual(VirtualTime {
+            made: now,
+            now: Cell::new(now),
+            mode: Cell::new(mode),
+            deadlock_grace: Cell::new(DEADLOCK_GRACE),
+            idle_since: Cell::default(),
+            script: RefCell::default(),
+        })
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -60,6 +82,34 @@ impl VirtualTime {
 
     pub(crate) fn advance(&self, by: Duration) {
         self.now.set(saturating_add(self.now.get(), by));
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now.get().saturating_duration_since(self.made)
+    }
+
+    /// Shows a timer that was registered to the script, if there is one.
+    pub(crate) fn note_timer(&self, when: Instant) {
+        if let Some(script) = &mut *self.script.borrow_mut() {
+            script.note(when.saturating_duration_since(self.made));
+        }
+    }
+
+    /// A tick is about to run what is ready, or nothing.
+    pub(crate) fn begin_tick(&self, is_idle: bool) {
+        if !is_idle {
+            self.idle_since.set(None);
+        }
+    }
+
+    /// Moves as the script says at the end of a tick, if there is one and it is to be `followed`.
+    pub(crate) fn end_tick(&self, followed: bool) -> Result<(), OffScript> {
+        match &mut *self.script.borrow_mut() {
+            Some(script) if followed => self.advance(script.follow()?),
+            Some(script) => script.look_away(),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Moves to `when`; never backwards.

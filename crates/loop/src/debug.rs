@@ -1,11 +1,10 @@
 //! Debug mode: what takes too long is named.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::event_loop::{EventLoop, Inner};
-use crate::ready::Entry;
+use crate::observe::Observer;
 use crate::work::Work;
 
 impl EventLoop {
@@ -25,7 +24,7 @@ impl EventLoop {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_debug(&self, enabled: bool) {
-        self.inner().debug.enabled.set(enabled);
+        self.inner().observers.set(Observer::Debug, enabled);
     }
 
     /// Is it in debug mode?
@@ -35,7 +34,7 @@ impl EventLoop {
     /// See [`set_debug`](Self::set_debug).
     #[doc(alias = "get_debug")]
     pub fn is_debug(&self) -> bool {
-        self.inner().debug.enabled.get()
+        self.inner().observers.has(Observer::Debug)
     }
 
     /// From which duration on debug mode calls a callback or a step slow: 0.1 s, unless it was set.
@@ -65,48 +64,24 @@ impl EventLoop {
     }
 }
 
-/// A loop's debug mode.
+/// What debug mode goes by.
 #[derive(Debug)]
 pub(crate) struct Debug {
-    enabled: Cell<bool>,
     slow_callback_duration: Cell<Duration>,
 }
 
 impl Default for Debug {
     fn default() -> Self {
-        Self { enabled: Cell::new(false), slow_callback_duration: Cell::new(SLOW) }
+        Self { slow_callback_duration: Cell::new(SLOW) }
     }
 }
 
 impl Inner {
-    /// Does somebody want to know what runs?
-    pub(crate) fn is_observed(&self) -> bool {
-        self.debug.enabled.get()
-    }
-
-    /// Runs an entry before the eyes of those who want to know.
-    #[cold]
-    pub(crate) fn observe(&self, entry: Entry, run: impl FnOnce(Entry)) {
-        let _observed = Observed { inner: self, work: entry.describe(), started: Instant::now() };
-        run(entry);
-    }
-}
-
-/// An entry that is running; it has ended, by a panic perhaps, when this is dropped.
-struct Observed<'a> {
-    inner: &'a Inner,
-    work: Work,
-    started: Instant,
-}
-
-impl Drop for Observed<'_> {
-    fn drop(&mut self) {
-        let took = self.started.elapsed();
-        let debug = &self.inner.debug;
-        if debug.enabled.get() && took >= debug.slow_callback_duration.get() {
-            // A logger that panics while the entry does would end the process.
-            let warn = || log_warning(format_args!("executing {} took {took:.3?}", self.work));
-            drop(catch_unwind(AssertUnwindSafe(warn)));
+    /// Names what took too long.
+    pub(crate) fn warn_if_slow(&self, work: &Work, took: Duration) {
+        let is_slow = took >= self.debug.slow_callback_duration.get();
+        if is_slow && self.observers.has(Observer::Debug) {
+            log_warning(format_args!("executing {work} took {took:.3?}"));
         }
     }
 }

@@ -18,11 +18,13 @@ use crate::error::LoopRunning;
 use crate::exception::Handler;
 use crate::io::{IoHandler, Registration, Sources};
 use crate::loop_handle::LoopHandle;
+use crate::observe::Observers;
 use crate::read_buffer::ReadBuffer;
 use crate::ready::ReadyQueue;
 use crate::remote::{ExternalWork, Shared};
 use crate::selector::{Event, PortableSelector, Selector};
 use crate::shutdown::CloseHook;
+use crate::testing::blocked::Blocked;
 use crate::timers::Timers;
 
 /// An event loop: a ready queue, timers and a selector, on one thread.
@@ -82,6 +84,9 @@ pub(crate) struct Inner {
     pub(crate) phase_end: Cell<Option<Instant>>,
     pub(crate) exception_handler: RefCell<Option<Handler>>,
     pub(crate) debug: Debug,
+    pub(crate) observers: Observers,
+    /// Who waits until nothing can run.
+    pub(crate) blocked: Blocked,
     /// Close hooks and their tiers, in the order in which they were added.
     pub(crate) hooks: RefCell<Vec<(u8, Rc<dyn CloseHook>)>>,
     /// A handful of them, so a search beats a map.
@@ -157,6 +162,8 @@ impl EventLoop {
             phase_end: Cell::default(),
             exception_handler: RefCell::default(),
             debug: Debug::default(),
+            observers: Observers::default(),
+            blocked: Blocked::default(),
             hooks: RefCell::default(),
             extensions: RefCell::default(),
             read_buffer: Cell::default(),
@@ -459,6 +466,7 @@ impl Inner {
         for extension in self.extensions.take() {
             self.contain(|| drop(extension));
         }
+        self.drop_blocked();
         let buffer = self.read_buffer.take();
         drop(buffer);
         // Last, since it is told of the panics of the others.

@@ -21,6 +21,7 @@ use slab::Slab;
 
 use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
+use crate::observe::Observer;
 use crate::ready::{Entry, EntryVTable};
 use crate::selector::Event;
 use crate::work::Work;
@@ -310,6 +311,10 @@ impl Sources {
         self.slots.borrow().is_empty()
     }
 
+    pub(crate) fn fds(&self) -> Vec<RawFd> {
+        self.slots.borrow().iter().map(|(_, source)| source.fd).collect()
+    }
+
     /// Takes everything; the caller drops it outside any borrow.
     pub(crate) fn take(&self) -> Vec<Rc<dyn IoHandler>> {
         let sources: Vec<_> = self.slots.borrow_mut().drain().collect();
@@ -366,6 +371,10 @@ impl Inner {
     /// Turns what the selector reported into entries.
     pub(crate) fn queue_events(&self, events: &mut Vec<Event>) {
         let slots = self.sources.slots.borrow();
+        if self.observers.has(Observer::Shuffle) {
+            // The system's order is not ours to repeat.
+            events.sort_by_key(|event| event.key >> SLOT_BITS);
+        }
         for event in events.drain(..) {
             match slots.get(event.key & SLOT_MASK) {
                 Some(source) if source.key == event.key => source.queue(self, event.ready),

@@ -11,6 +11,7 @@ mod tick;
 // What it consists of.
 mod clock;
 mod debug;
+mod observe;
 mod ready;
 mod remote;
 mod running;

@@ -138,6 +138,14 @@ impl ReadyQueue {
         self.entries.borrow().is_empty()
     }
 
+    /// Puts what is queued into the order that `order` gives it: the numbers of the entries, each once.
+    pub(crate) fn permute(&self, order: impl FnOnce(&[Entry]) -> Vec<usize>) {
+        let mut entries = self.entries.borrow_mut();
+        let order = order(entries.make_contiguous());
+        let mut queued: Vec<_> = entries.drain(..).map(Some).collect();
+        entries.extend(order.into_iter().filter_map(|at| queued[at].take()));
+    }
+
     /// Takes everything that is queued, and the memory with it.
     pub(crate) fn take(&self) -> VecDeque<Entry> {
         mem::take(&mut *self.entries.borrow_mut())

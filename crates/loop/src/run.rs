@@ -35,6 +35,7 @@ use crate::loop_handle::LoopHandle;
 use crate::ready::{Entry, EntryVTable};
 use crate::running::Running;
 use crate::signals::{CtrlC, Interrupted};
+use crate::testing::{Deadlock, OffScript};
 use crate::tick::MainStep;
 use crate::work::Work;
 
@@ -173,13 +174,13 @@ impl EventLoop {
     /// ```
     pub fn run_forever(&self) -> Result<(), RunError> {
         let _running = Running::start(self.inner())?;
-        self.inner().run(None).map_err(RunError::Os)
+        self.inner().run(None)
     }
 
     /// Runs one tick without blocking.
     pub(crate) fn run_once(&self) -> Result<(), RunError> {
         let _running = Running::start(self.inner())?;
-        self.inner().tick(false, None).map(drop).map_err(RunError::Os)
+        self.inner().tick(false, None).map(drop)
     }
 }
 
@@ -236,7 +237,7 @@ impl Inner {
         };
         let entry = NonNull::from(&*main).cast();
         waker.wake_by_ref();
-        self.run(Some(MainStep { entry, step: &mut step })).map_err(RunError::Os)?;
+        self.run(Some(MainStep { entry, step: &mut step }))?;
         let result = result.ok_or(RunError::Stopped)?;
         let is_interrupted = || self.interrupt.get() == Interrupt::CancelledMain;
         Ok(result.map_err(|end| match end {
@@ -248,7 +249,7 @@ impl Inner {
 
     /// Ticks until it is stopped, or until the tick after the one in which the main future ended: what that made ready
     /// still runs, as in asyncio, where it is a callback of the main task that stops the loop.
-    fn run(&self, mut main: Option<MainStep<'_>>) -> io::Result<()> {
+    fn run(&self, mut main: Option<MainStep<'_>>) -> Result<(), RunError> {
         loop {
             let is_done = self.tick(true, main.as_mut())?;
             if self.stopping.get() {
@@ -380,6 +381,10 @@ pub enum RunError {
     Closed,
     /// The loop was stopped before the future was done.
     Stopped,
+    /// On a loop with a virtual clock: nothing could wake it any more.
+    Deadlock(Deadlock),
+    /// On a loop with a scripted clock: a timer was not as the script expected.
+    OffScript(OffScript),
     /// The system refused what a loop needs.
     Os(io::Error),
 }
@@ -392,6 +397,8 @@ impl fmt::Display for RunError {
             Self::Nested => f.write_str("an event loop is already running in this thread"),
             Self::Closed => f.write_str("event loop is closed"),
             Self::Stopped => f.write_str("event loop stopped before the future was done"),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
+            Self::OffScript(problem) => problem.fmt(f),
             Self::Os(_) => f.write_str("the system refused what the event loop needs"),
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::clock::saturating_add;
+use crate::clock::{Clock, saturating_add};
 use crate::event_loop::{EventLoop, Inner, State};
 use crate::handle::{Handle, TimerHandle, callback};
 use crate::ready::Entry;
@@ -98,7 +98,7 @@ impl EventLoop {
             entry.discard();
             None
         } else {
-            Some(self.inner().timers.borrow_mut().insert(when, Action::Run(entry)))
+            Some(self.inner().insert_timer(when, Action::Run(entry)))
         };
         TimerHandle::new(handle, when, key, Rc::downgrade(self.inner()))
     }
@@ -171,7 +171,14 @@ impl Inner {
         if self.is_closed() {
             return TimerKey::never();
         }
-        self.timers.borrow_mut().insert(when, Action::Wake(waker))
+        self.insert_timer(when, Action::Wake(waker))
+    }
+
+    fn insert_timer(&self, when: Instant, action: Action) -> TimerKey {
+        if let Clock::Virtual(time) = &self.clock {
+            time.note_timer(when);
+        }
+        self.timers.borrow_mut().insert(when, action)
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {

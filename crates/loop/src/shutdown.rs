@@ -44,6 +44,11 @@ pub trait CloseHook {
         Vec::new()
     }
 
+    /// What waits, by name. A [`Deadlock`](crate::testing::Deadlock) names it.
+    fn blocked(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// While the loop is being closed: wakes every live future of this tier, so that its entry comes out of the queue
     /// and can be dropped here. Returns how many are still alive.
     fn wake_live(&self) -> usize {

@@ -18,6 +18,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod blocked;
+pub(crate) mod deadlock;
+pub(crate) mod script;
+pub(crate) mod shuffle;
+pub(crate) mod trace;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -29,6 +35,11 @@ use crate::clock::{Clock, VirtualTime};
 use crate::event_loop::{EventLoop, Inner};
 use crate::run::{RunError, run_on};
 
+pub use self::blocked::wait_all_tasks_blocked;
+pub use self::deadlock::Deadlock;
+pub use self::script::{OffScript, ScriptedClock, run_scripted, scripted_loop};
+pub use self::shuffle::shuffle;
+pub use self::trace::{Trace, TraceEvent, Traced};
 pub use crate::clock::ClockMode;
 
 /// Like [`run`](crate::run()), on a loop whose clock jumps to the next timer whenever there is nothing else to do.
@@ -168,6 +179,16 @@ impl VirtualClock {
     /// Changes what it does when the loop is idle.
     pub fn set_mode(&self, mode: ClockMode) {
         self.with(|time| time.set_mode(mode));
+    }
+
+    /// Sets for how long, by the system's clock, nothing may happen before a run ends as a [`Deadlock`]: 10 s unless it
+    /// was set.
+    ///
+    /// A loop with a virtual clock that has nothing to run, no timer that its clock will reach and no
+    /// [external work](EventLoop::external_work) can only be woken from outside: by a thread or a process for which
+    /// nobody holds external work. Where there is none of that, zero is right.
+    pub fn set_deadlock_grace(&self, grace: Duration) {
+        self.with(|time| time.deadlock_grace.set(grace));
     }
 
     fn with<R>(&self, f: impl FnOnce(&VirtualTime) -> R) -> Option<R> {

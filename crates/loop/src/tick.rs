@@ -11,12 +11,15 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 use std::{cell::Cell, io};
 
-use crate::clock::{Clock, ClockMode, VirtualTime};
+use crate::clock::{Clock, ClockMode, VirtualTime, saturating_add};
 use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
+use crate::observe::Observer;
 use crate::ready::{Entry, EntryVTable};
+use crate::run::RunError;
 use crate::running;
 use crate::selector::Wait;
+use crate::testing::Deadlock;
 use crate::timers::Due;
 use crate::work::Work;
 
@@ -33,11 +36,26 @@ impl Inner {
         &self,
         may_block: bool,
         main: Option<&mut MainStep<'_>>,
-    ) -> io::Result<bool> {
+    ) -> Result<bool, RunError> {
         self.drain_remote();
-        self.poll(may_block && self.ready.is_empty() && !self.stopping.get())?;
+        let is_idle = self.ready.is_empty() && !self.stopping.get();
+        if is_idle && self.blocked.is_awaited() {
+            self.poll_for_blocked()?;
+        } else {
+            self.poll(may_block && is_idle)?;
+        }
         self.queue_due_timers();
-        Ok(self.run_ready(main))
+        if self.observers.has(Observer::Shuffle) {
+            self.shuffle_ready();
+        }
+        if let Clock::Virtual(time) = &self.clock {
+            time.begin_tick(self.ready.is_empty());
+        }
+        let is_done = self.run_ready(main);
+        if let Clock::Virtual(time) = &self.clock {
+            time.end_tick(self.phase_end.get().is_none()).map_err(RunError::OffScript)?;
+        }
+        Ok(is_done)
     }
 
     /// Moves what other threads sent into the ready queue; not more than is there now, they could go on for ever.
@@ -51,15 +69,17 @@ impl Inner {
         }
     }
 
-    fn poll(&self, may_block: bool) -> io::Result<()> {
+    fn poll(&self, may_block: bool) -> Result<(), RunError> {
         if may_block {
             match &self.clock {
-                Clock::Monotonic => self.sleep(self.until_next_timer(), || true)?,
+                Clock::Monotonic => {
+                    self.sleep(self.until_next_timer(), || true).map_err(RunError::Os)?
+                }
                 Clock::Virtual(time) => self.wait_virtually(time)?,
             }
             self.drain_remote();
         } else {
-            self.wait(Wait::Poll)?;
+            self.wait(Wait::Poll).map_err(RunError::Os)?;
         }
         self.end_overdue_phase();
         self.take_interrupt();
@@ -74,20 +94,52 @@ impl Inner {
     }
 
     /// Time is what the test says; the system's clock is only for the grace that descriptors get.
-    fn wait_virtually(&self, time: &VirtualTime) -> io::Result<()> {
+    fn wait_virtually(&self, time: &VirtualTime) -> Result<(), RunError> {
         let deadline = self.timers.borrow().next_deadline();
-        let idle = self.phase_end.get().map_or(Wait::Forever, Wait::Until);
-        let Some(deadline) = deadline else { return self.sleep(idle, || true) };
-        if deadline <= time.now() {
-            return self.wait(Wait::Poll);
+        if deadline.is_some_and(|deadline| deadline <= time.now()) {
+            return self.wait(Wait::Poll).map_err(RunError::Os);
         }
-        if time.mode() == ClockMode::Frozen {
-            return self.sleep(idle, || true);
-        }
+        let Some(deadline) = deadline.filter(|_| time.mode() == ClockMode::AutoJump) else {
+            return self.wait_for_others(time);
+        };
         if self.shared.has_external_work() {
-            // Whoever ends the last of it wakes us, if he finds us asleep.
-            return self.sleep(idle, || self.shared.has_external_work());
+            return self.wait_for_external_work().map_err(RunError::Os);
         }
+        // Whoever ended external work before we looked has scheduled its result before that.
+        if self.linger().map_err(RunError::Os)? {
+            time.jump_to(deadline);
+        }
+        Ok(())
+    }
+
+    /// Waits while somebody outside the loop works for it. Whoever ends the last of it wakes us, if he finds us asleep.
+    fn wait_for_external_work(&self) -> io::Result<()> {
+        let idle = self.phase_end.get().map_or(Wait::Forever, Wait::Until);
+        self.sleep(idle, || self.shared.has_external_work())
+    }
+
+    /// Waits where the clock will not end it: for other threads and processes, but not for ever.
+    fn wait_for_others(&self, time: &VirtualTime) -> Result<(), RunError> {
+        if self.shared.has_external_work() {
+            return self.wait_for_external_work().map_err(RunError::Os);
+        }
+        if let Some(end) = self.phase_end.get() {
+            return self.sleep(Wait::Until(end), || true).map_err(RunError::Os);
+        }
+        let idle_since = time.idle_since.get().unwrap_or_else(Instant::now);
+        time.idle_since.set(Some(idle_since));
+        let end = saturating_add(idle_since, time.deadlock_grace.get());
+        let is_over = Instant::now() >= end;
+        self.sleep(if is_over { Wait::Poll } else { Wait::Until(end) }, || true)
+            .map_err(RunError::Os)?;
+        if is_over && self.ready.is_empty() && self.shared.is_empty() {
+            return Err(RunError::Deadlock(Deadlock::new(self)));
+        }
+        Ok(())
+    }
+
+    /// Gives descriptors, where there are any, time for bytes that the system is delivering. True if nothing came.
+    fn linger(&self) -> io::Result<bool> {
         if !self.sources.is_empty() {
             let end = Instant::now() + IO_GRACE;
             // A wait may end before its time with nothing to show: the system's timer was set to less.
@@ -95,11 +147,29 @@ impl Inner {
                 self.sleep(Wait::Until(end), || true)?;
             }
         }
-        // Whoever ended external work before we looked has scheduled its result before that.
-        if self.ready.is_empty() && self.shared.is_empty() {
-            time.jump_to(deadline);
+        Ok(self.ready.is_empty() && self.shared.is_empty())
+    }
+
+    /// Nothing is ready and somebody waits for that: polls, and tells them if nothing came.
+    fn poll_for_blocked(&self) -> Result<(), RunError> {
+        self.poll(false)?;
+        let is_due = |deadline| deadline <= self.clock.now();
+        let is_virtual = matches!(self.clock, Clock::Virtual(_));
+        if is_virtual && self.ready.is_empty() {
+            self.linger().map_err(RunError::Os)?;
+        }
+        self.drain_remote();
+        if self.ready.is_empty() && !self.timers.borrow().next_deadline().is_some_and(is_due) {
+            self.tell_all_blocked();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn shuffle_ready(&self) {
+        if let Some(rng) = &mut *self.observers.shuffle.borrow_mut() {
+            rng.shuffle(&self.ready);
+        }
     }
 
     /// A wait that a push from another thread ends. It does not block if `is_reason_left` says no once it is announced.

@@ -167,6 +167,10 @@ impl Timers {
         self.heap.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     fn remove_at(&mut self, at: usize) {
         self.heap.swap_remove(at);
         if at < self.heap.len() {

@@ -139,7 +139,11 @@ impl CloseHook for CancelAll {
 
     fn abandoned(&self) -> Vec<String> {
         let roots = self.0.tasks(|entry| entry.root);
-        roots.iter().map(|task| format!("{} (created at {})", task.name(), task.site())).collect()
+        roots.iter().map(named).collect()
+    }
+
+    fn blocked(&self) -> Vec<String> {
+        self.0.tasks(|_| true).iter().map(named).collect()
     }
 
     fn wake_live(&self) -> usize {
@@ -154,6 +158,11 @@ impl CloseHook for CancelAll {
         let left = self.0.entries.take();
         drop(left);
     }
+}
+
+/// A task as a report of several names it.
+fn named(task: &TaskRef) -> String {
+    format!("{} (created at {})", task.name(), task.site())
 }
 
 /// Every live task of the running loop, oldest first: tasks made by [`create_task`](crate::create_task) and children of
