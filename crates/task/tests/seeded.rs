@@ -93,7 +93,8 @@ fn a_deadlock_names_every_task_that_waits() {
     let (event_loop, clock) = virtual_loop(ClockMode::AutoJump).unwrap();
     clock.set_deadlock_grace(Duration::ZERO);
     let result = testing::run_with(&event_loop, async {
-        let (first, second) = (create_task(std::future::pending::<()>()), create_task(sleep(MILLISECOND)));
+        let (first, second) =
+            (create_task(std::future::pending::<()>()), create_task(sleep(MILLISECOND)));
         first.set_name("left over");
         second.await.unwrap();
         first.await.unwrap();

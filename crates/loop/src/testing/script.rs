@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::mem;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub fn run_scripted<F: Future>(
     main: F,
 ) -> Result<F::Output, RunError> {
     let (event_loop, clock) = scripted_loop(steps).map_err(RunError::Os)?;
-    let value = run_on(&event_loop, main)?;
+    let value = run_on(&event_loop, main, Location::caller())?;
     clock.finish().map_err(RunError::OffScript)?;
     Ok(value)
 }
