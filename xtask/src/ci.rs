@@ -89,10 +89,13 @@ fn other_runtimes(sh: &Shell) -> Result<Outcome> {
     cargo(sh, command)
 }
 
-/// The models of the thread-shared queue: every interleaving, up to a bound.
+/// The models of what threads share: every interleaving, up to a bound.
 fn loom(sh: &Shell) -> Result<Outcome> {
-    let words = "test --release --target-dir target/loom -p asyncio-queue --test loom";
-    Command::cargo(words).env("RUSTFLAGS", "--cfg asyncio_loom").run(sh).map(passed)
+    for models in ["-p asyncio-loop --lib model::", "-p asyncio-queue --test loom"] {
+        let words = format!("test --release --target-dir target/loom {models}");
+        Command::cargo(&words).env("RUSTFLAGS", "--cfg asyncio_loom").run(sh)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// The tests of the crates with `unsafe` code, under AddressSanitizer, which only nightly has.

@@ -1,9 +1,8 @@
 //! What `call_soon` and `call_later` return: a callback that can still be cancelled.
 //!
-//! Invariant I1: the pointer of a callback's [`Entry`] is an `Rc<Callback<F>>` (or, for other threads, a
-//! `Box<SendCallback<F>>`) made raw, and owns it; the vtable is the one of the same `F`. Each of its functions takes
-//! the pointer back, and entries call one of them once (I1 of `ready.rs`). Only `SendCallback`s, whose content is
-//! `Send`, cross threads.
+//! Invariant I1: the pointer of a callback's [`Entry`] is an `Rc<Callback<F>>` made raw, and owns it; the vtable is the
+//! one of the same `F`. Each of its functions takes the pointer back, and entries call one of them once (I1 of
+//! `ready.rs`).
 #![expect(unsafe_code, reason = "a callback's place in the ready queue is a raw reference to it")]
 
 use std::cell::Cell;
@@ -227,54 +226,8 @@ pub(crate) fn callback<F: FnOnce() + 'static>(callback: F) -> (Handle, Entry) {
     (Handle { callback: shared }, entry)
 }
 
-/// A callback from another thread.
-struct SendCallback<F> {
-    callback: F,
-    site: &'static Location<'static>,
-}
-
-impl<F: FnOnce() + Send + 'static> SendCallback<F> {
-    const VTABLE: &'static EntryVTable =
-        &EntryVTable { run: Self::run, drop: Self::discard, describe: Self::describe };
-
-    /// # Safety
-    ///
-    /// `ptr` is a `Box<Self>` made raw, which this call takes over.
-    unsafe fn run(ptr: NonNull<()>) {
-        // SAFETY: the caller keeps I1.
-        let this = unsafe { Box::<Self>::from_raw(ptr.as_ptr().cast()) };
-        call(this.callback, this.site);
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::run`].
-    unsafe fn discard(ptr: NonNull<()>) {
-        // SAFETY: the caller keeps I1.
-        drop(unsafe { Box::<Self>::from_raw(ptr.as_ptr().cast()) });
-    }
-
-    /// # Safety
-    ///
-    /// `ptr` is a `Box<Self>` made raw, which is not taken over.
-    unsafe fn describe(ptr: NonNull<()>) -> Work {
-        // SAFETY: the caller keeps I1.
-        let this = unsafe { ptr.cast::<Self>().as_ref() };
-        Work::Callback { site: this.site }
-    }
-}
-
-/// Makes the entry of a callback that may come from any thread.
-#[track_caller]
-pub(crate) fn send_callback<F: FnOnce() + Send + 'static>(callback: F) -> Entry {
-    let boxed = Box::new(SendCallback { callback, site: Location::caller() });
-    let ptr = NonNull::from(Box::leak(boxed)).cast();
-    // SAFETY: by I1: the pointer is the box, the vtable that of the same `F`.
-    unsafe { Entry::new(ptr, SendCallback::<F>::VTABLE) }
-}
-
 /// Calls a callback of the running loop; a panic goes to its exception handler.
-fn call(callback: impl FnOnce(), site: &'static Location<'static>) {
+pub(crate) fn call(callback: impl FnOnce(), site: &'static Location<'static>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
         let context =
             ExceptionContext::new("exception in callback").with_site(site).with_panic(panic);

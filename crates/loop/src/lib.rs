@@ -17,7 +17,10 @@ mod remote;
 mod running;
 mod selector;
 mod signals;
+mod sync;
 mod timers;
+mod turn;
+mod wakeup;
 // What it hands out.
 mod error;
 mod exception;
@@ -28,7 +31,11 @@ mod loop_handle;
 mod read_buffer;
 mod sock;
 pub mod testing;
+mod thread_safe_handle;
 mod work;
+
+#[cfg(all(test, asyncio_loom))]
+mod model;
 
 pub use crate::config::{Config, GracePeriods};
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
@@ -47,5 +54,6 @@ pub use crate::running::get_running_loop;
 pub use crate::shutdown::{CloseHook, ShutdownReport};
 pub use crate::signals::Interrupted;
 pub use crate::sock::sock_connect;
+pub use crate::thread_safe_handle::ThreadSafeHandle;
 pub use crate::timers::TimerKey;
 pub use crate::work::Work;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::error::LoopClosed;
 use crate::event_loop::{Inner, State};
-use crate::handle::send_callback;
 use crate::ready::Entry;
 use crate::remote::Shared;
 use crate::running;
+use crate::thread_safe_handle::{ThreadSafeHandle, send_callback};
 
 /// A handle on a loop that may be sent to other threads and cloned freely. It does not keep the loop alive.
 ///
@@ -42,7 +42,8 @@ impl LoopHandle {
     /// Calls `callback` on the loop's thread, from whichever thread this is called. Wakes the loop if it waits.
     ///
     /// From the loop's own thread it queues like [`call_soon`](crate::EventLoop::call_soon), in one order with it.
-    /// The callbacks of one thread run in the order in which it gave them. A signal handler must not call this: it
+    /// The callbacks of one thread run in the order in which it gave them. Any thread may cancel one by the handle that is
+    /// returned. A signal handler must not call this: it
     /// allocates.
     ///
     /// # Errors
@@ -69,12 +70,16 @@ impl LoopHandle {
     pub fn call_soon_threadsafe(
         &self,
         callback: impl FnOnce() + Send + 'static,
-    ) -> Result<(), LoopClosed> {
-        self.push(send_callback(callback)).map_err(|refused| {
-            // Its content is `Send`, so it may be dropped here.
-            refused.discard();
-            LoopClosed::new()
-        })
+    ) -> Result<ThreadSafeHandle, LoopClosed> {
+        let (handle, entry) = send_callback(callback);
+        match self.push(entry) {
+            Ok(()) => Ok(handle),
+            Err(refused) => {
+                // Its content is `Send`, so it may be dropped here.
+                refused.discard();
+                Err(LoopClosed::new())
+            }
+        }
     }
 
     /// Appends an entry to the loop's ready queue: directly on the loop's own thread while it runs, through the door

@@ -1,24 +1,20 @@
-//! The door for other threads: a lock-free queue, a flag that says whether the loop sleeps, and one wake.
-//!
-//! A push from another thread is followed by a look at `sleeping`; the loop raises `sleeping` and then looks at the
-//! queue. Both sides have a sequentially consistent fence in between, so at least one of them sees the other: either
-//! the loop does not go to sleep, or the pusher wakes it. Only the pusher that lowers the flag pays for the wake.
+//! The door for other threads: a lock-free queue, and one wake if the loop sleeps.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use concurrent_queue::ConcurrentQueue;
 
 use crate::ready::Entry;
 use crate::selector::Notifier;
+use crate::wakeup::Wakeup;
 
 /// The part of a loop that other threads may see. Everything in it is `Send + Sync`, and it outlives the loop.
 pub(crate) struct Shared {
     /// Entries pushed from other threads (or while the loop was not running), not yet moved to the ready queue.
     queue: ConcurrentQueue<Entry>,
-    /// True while the loop is in a wait that a push has to end.
-    sleeping: AtomicBool,
+    wakeup: Wakeup,
     /// Ends a wait of the selector.
     notifier: Notifier,
     /// Jobs outside the loop that a virtual clock must wait for.
@@ -29,7 +25,7 @@ impl Shared {
     pub(crate) fn new(notifier: Notifier) -> Arc<Self> {
         Arc::new(Self {
             queue: ConcurrentQueue::unbounded(),
-            sleeping: AtomicBool::new(false),
+            wakeup: Wakeup::new(),
             notifier,
             external: AtomicUsize::new(0),
         })
@@ -44,26 +40,17 @@ impl Shared {
 
     /// Ends the loop's wait, if it is in one.
     pub(crate) fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::SeqCst) {
-            self.notifier.notify();
-        }
+        self.wakeup.wake(|| self.notifier.notify());
     }
 
     /// Announces a wait. False: there is something to do first, or no reason to wait any more; do not block.
     pub(crate) fn fall_asleep(&self, is_reason_left: impl FnOnce() -> bool) -> bool {
-        self.sleeping.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if self.queue.is_empty() && is_reason_left() {
-            return true;
-        }
-        self.wake_up();
-        false
+        self.wakeup.fall_asleep(|| self.queue.is_empty() && is_reason_left())
     }
 
     /// The wait is over; no push has to end it any more.
     pub(crate) fn wake_up(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.wakeup.wake_up();
     }
 
     pub(crate) fn pop(&self) -> Option<Entry> {

@@ -49,6 +49,62 @@ fn callbacks_from_four_threads_all_arrive_each_thread_in_order() {
 }
 
 #[test]
+fn of_a_million_callbacks_from_four_threads_none_is_lost() {
+    const EACH: usize = 250_000;
+    let event_loop = EventLoop::new().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let threads = [(); THREADS].map(|()| {
+        let (handle, count) = (event_loop.handle(), count.clone());
+        thread::spawn(move || {
+            for _ in 0..EACH {
+                let count = count.clone();
+                let callback = move || {
+                    if count.fetch_add(1, Ordering::Relaxed) + 1 == THREADS * EACH {
+                        get_running_loop().unwrap().stop();
+                    }
+                };
+                handle.call_soon_threadsafe(callback).unwrap();
+            }
+        })
+    });
+    event_loop.run_forever().unwrap();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(count.load(Ordering::Relaxed), THREADS * EACH);
+}
+
+#[test]
+fn of_a_million_wakes_from_four_threads_none_is_lost() {
+    const EACH: usize = 250_000;
+    let event_loop = EventLoop::new().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut threads = Vec::new();
+    let all_counted = poll_fn(|cx| {
+        if threads.is_empty() {
+            threads.extend([(); THREADS].map(|()| {
+                let (waker, count) = (cx.waker().clone(), count.clone());
+                thread::spawn(move || {
+                    for _ in 0..EACH {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        waker.wake_by_ref();
+                    }
+                })
+            }));
+        }
+        // Many wakes make one poll; but the poll after the last of them must see all they announced.
+        match count.load(Ordering::Relaxed) {
+            counted if counted == THREADS * EACH => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    });
+    event_loop.run_until_complete(all_counted).expect("the last wake is not lost");
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
 fn no_wake_is_lost_however_often_the_loop_falls_asleep() {
     // One callback at a time, each sent only after the previous one has run: the loop goes to sleep before each.
     on_each_selector(|event_loop| {
