@@ -10,8 +10,7 @@
 //! * **I3, core.** Once `STARTED` is set, `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its
 //!   first poll, and reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
 //! * **I4, early context.** Before that, `core` is null, or the `Context` that the task is to begin with, as a raw `Rc` that it
-//!   owns; not null only while `SCOPED` is set, that is, while a `TaskScope` is there, which takes it out when it is polled
-//!   first or dropped. A scope that is leaked leaks it too.
+//!   owns. The `TaskScope` takes it out when it is polled first or dropped; a scope that is leaked leaks it too.
 
 use std::cell::Cell;
 use std::fmt;
@@ -102,8 +101,6 @@ const STARTED: u32 = 1 << 0;
 const ENDED: u32 = 1 << 1;
 /// Cancelled before its first poll.
 const CANCEL_EARLY: u32 = 1 << 2;
-/// There is a scope for it.
-const SCOPED: u32 = 1 << 3;
 
 // SAFETY: by I2, the cells are touched on one thread only, and the destructor may run on any.
 unsafe impl Send for TaskInfo {}
@@ -266,7 +263,7 @@ impl LocalInfo<'_> {
         if let Some(root) = self.root() {
             return Some(get_or_make(root.context()));
         }
-        if !self.has(SCOPED) || self.has(STARTED | ENDED) {
+        if self.has(STARTED | ENDED) {
             return None;
         }
         let context = self.take_early().unwrap_or_default();
@@ -274,16 +271,9 @@ impl LocalInfo<'_> {
         Some(context)
     }
 
-    /// There is a scope for the task now, which will begin in `context`.
-    pub(crate) fn put_in_scope(self, context: Option<Context>) {
-        self.set(SCOPED);
-        if let Some(context) = context {
-            self.set_early(context);
-        }
-    }
-
-    fn set_early(self, context: Context) {
-        debug_assert!(self.has(SCOPED) && !self.has(STARTED) && self.info.core.get().is_null());
+    /// Keeps the context that the task is to begin with.
+    pub(crate) fn set_early(self, context: Context) {
+        debug_assert!(!self.has(STARTED | ENDED) && self.info.core.get().is_null());
         self.info.core.set(Rc::into_raw(context.0).cast());
     }
 
@@ -300,22 +290,34 @@ impl LocalInfo<'_> {
         Some(Context(unsafe { Rc::from_raw(early.cast()) }))
     }
 
-    /// Begins the task: from now on requests go to `root`. Says whether it was cancelled before.
+    #[cold]
+    fn begin_in_early(self, root: Pin<&Root>) {
+        root.context().set(self.take_early());
+    }
+
+    /// Begins the task: from now on requests go to `root`. Says whether it was cancelled, or ended, before.
     pub(crate) fn start(self, root: Pin<&Root>) -> bool {
         if !self.info.core.get().is_null() {
-            root.context().set(self.take_early());
+            self.begin_in_early(root);
         }
         self.set(STARTED);
         self.info.core.set(root.as_core().cast());
-        self.has(CANCEL_EARLY)
+        self.has(CANCEL_EARLY | ENDED)
     }
 
-    /// Ends the task: from now on requests are refused.
+    /// Ends a task for which there will be no [`TaskScope`](crate::task::TaskScope): it was cancelled before it was made.
+    pub fn never_begin(self) {
+        if !self.has(STARTED) {
+            let early = self.take_early();
+            self.end();
+            drop(early);
+        }
+    }
+
+    /// Ends the task: from now on requests are refused. A context that is left from before its beginning was taken out.
     pub(crate) fn end(self) {
-        let early = self.take_early();
         self.info.core.set(ptr::null());
         self.set(ENDED);
-        drop(early);
     }
 
     pub(crate) fn root(&self) -> Option<&Root> {

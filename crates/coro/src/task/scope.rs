@@ -40,18 +40,8 @@ pin_project! {
             let this = this.project();
             let root = this.root.as_ref();
             let local = local(&root);
-            if !local.is_live() {
-                return;
-            }
-            if !local.is_started() {
-                root.context().set(local.take_early());
-            }
-            local.end();
-            let dropped = Captured::in_slot(root.context()).run(|| drop_body(this.body));
-            if let Some(payload) = dropped {
-                let message = panics::message(&payload);
-                hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
-                panics::discard(payload);
+            if local.is_live() {
+                drop_live(local, root, this.body);
             }
         }
     }
@@ -76,8 +66,10 @@ impl<F: Future> TaskScope<F> {
     pub unsafe fn new(body: F, info: NonNull<TaskInfo>, context: Captured) -> Self {
         // SAFETY: by T1.
         let root = unsafe { Root::new(info) };
-        // SAFETY: by T1, this is the task's thread.
-        unsafe { root.info().local() }.put_in_scope(context.into_inner());
+        if let Some(context) = context.into_inner() {
+            // SAFETY: by T1, this is the task's thread.
+            unsafe { root.info().local() }.set_early(context);
+        }
         TaskScope { body: Some(body), root }
     }
 
@@ -97,10 +89,7 @@ impl<F: Future> Future for TaskScope<F> {
         let local = local(&root);
         if !local.is_started() && local.start(root) {
             // Cancelled before its first step: the body never runs.
-            let dropped = Captured::in_slot(root.context()).run(|| drop_body(this.body));
-            let end = dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
-            local.end();
-            return Poll::Ready(Err(end));
+            return Poll::Ready(Err(drop_unstarted(local, root, this.body)));
         }
         let waker = cx.waker();
         let ended = root.step(waker, || {
@@ -162,6 +151,28 @@ fn settle<T>(
             Err(panicked.map_or(TaskEnd::Cancelled, TaskEnd::Panicked))
         }
     }
+}
+
+/// Ends a task that is thrown away.
+#[cold]
+fn drop_live<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) {
+    if !local.is_started() {
+        root.context().set(local.take_early());
+    }
+    local.end();
+    if let Some(payload) = Captured::in_slot(root.context()).run(|| drop_body(body)) {
+        let message = panics::message(&payload);
+        hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
+        panics::discard(payload);
+    }
+}
+
+/// Ends a task that was cancelled before its first step.
+#[cold]
+fn drop_unstarted<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) -> TaskEnd {
+    let dropped = Captured::in_slot(root.context()).run(|| drop_body(body));
+    local.end();
+    dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked)
 }
 
 fn local<'a>(root: &'a Pin<&Root>) -> LocalInfo<'a> {

@@ -177,6 +177,8 @@ where
 /// The handle of a child that was never to be: its group takes no more.
 pub(crate) fn stillborn<T>(site: &'static Location<'static>) -> ChildHandle<T> {
     let core = Core::new(site, Signal::dead());
+    // SAFETY: by C1, and a group and all that is made by it stay on its thread.
+    unsafe { core.info.local() }.never_begin();
     let slot = Slot::new(core.task());
     let unwanted = slot.end(Err(cancelled(slot.task())));
     drop(unwanted);
