@@ -74,6 +74,35 @@ fn a_wait_for_a_change_cancelled_anywhere_disturbs_no_other() {
 }
 
 #[test]
+fn a_wait_for_a_value_cancelled_anywhere_disturbs_no_other() {
+    let another: fn(&mut World<Watch<u32>>) = |world| {
+        let (watch, log) = (world.tool.clone(), world.log.clone());
+        world.tasks.spawn(async move {
+            let value = *watch.wait_for(|value| *value > 1).await;
+            log.borrow_mut().push(value);
+        });
+        world.tasks.tick();
+    };
+    cancel_everywhere(
+        || Watch::new(0),
+        |watch, log| async move {
+            let value = *watch.wait_for(|value| *value > 1).await;
+            log.borrow_mut().push(100 + value);
+        },
+        // The first change wakes all in vain.
+        &[another, |world| world.tool.set(1), another, |world| world.tool.set(7)],
+        |world, count| {
+            world.tasks.settle();
+            let theirs = world.log.borrow().iter().filter(|&&value| value == 7).count();
+            assert_eq!(theirs, if count == 4 { 2 } else { 0 });
+            assert!(world.log.borrow().iter().all(|value| [7, 107].contains(value)));
+            let waiting = [0, 1, 1, 2, 0][count];
+            assert_eq!(world.tool.statistics().waiters, waiting, "after {count} events");
+        },
+    );
+}
+
+#[test]
 fn each_subscriber_gets_all_from_its_subscription_on() {
     let news = Rc::new(Broadcast::new(3));
     news.put(0).unwrap();

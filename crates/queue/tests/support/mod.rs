@@ -1,6 +1,8 @@
 //! What these tests run on: a first-in-first-out executor with ticks, and cancellation at every point.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod model;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};

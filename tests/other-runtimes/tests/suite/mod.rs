@@ -24,11 +24,17 @@ mod kinds;
 #[path = "../../../../crates/queue/tests/lock.rs"]
 mod lock;
 
-#[path = "../../../../crates/queue/tests/model.rs"]
-mod model;
+#[path = "../../../../crates/queue/tests/lock_models.rs"]
+mod lock_models;
+
+#[path = "../../../../crates/queue/tests/notice_models.rs"]
+mod notice_models;
 
 #[path = "../../../../crates/queue/tests/queue.rs"]
 mod queue;
+
+#[path = "../../../../crates/queue/tests/queue_models.rs"]
+mod queue_models;
 
 #[path = "../../../../crates/queue/tests/rwlock.rs"]
 mod rwlock;
