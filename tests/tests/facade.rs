@@ -41,7 +41,7 @@ flat! {
         yield_now;
     event_loop: Exit RunError Runner get_running_loop run;
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
-        current_task gather interval shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
+        current_task gather interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
     queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
     stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;
@@ -50,9 +50,9 @@ flat! {
 in_modules! {
     coro: AsyncContextManager Stream StreamExt;
     event_loop: Config EventLoop GracePeriods Handle Interrupted IoHandle LoopHandle ShutdownReport
-        TimerHandle testing;
+        ThreadSafeHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
-    task: interval_at;
+    task: TaskLoopHandleExt interval_at;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

@@ -42,8 +42,8 @@ pub use asyncio_loop::{Exit, RunError, Runner, get_running_loop, run};
 #[doc(no_inline)]
 pub use asyncio_task::{
     ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, Timeout, TimeoutError, all_tasks,
-    create_task, current_task, gather, interval, shield, sleep, sleep_until, timeout, timeout_at,
-    try_gather, wait, wait_for,
+    create_task, current_task, gather, interval, run_coroutine_threadsafe, shield, sleep,
+    sleep_until, timeout, timeout_at, try_gather, wait, wait_for,
 };
 
 #[doc(no_inline)]
@@ -63,4 +63,7 @@ pub use asyncio_stream::{
 pub mod prelude {
     #[doc(no_inline)]
     pub use asyncio_coro::{Stream as _, StreamExt as _};
+
+    #[doc(no_inline)]
+    pub use asyncio_task::TaskLoopHandleExt as _;
 }

@@ -9,6 +9,7 @@ mod subscribers;
 pub mod concurrent;
 
 mod error;
+mod report;
 mod wrap;
 
 pub use awaiting::{Awaiting, WaitDone};

@@ -1,6 +1,8 @@
 //! Futures between threads.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -8,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_future::concurrent::{self, Completion, Promise, ResultError};
+use asyncio_loop::EventLoop;
 use futures_lite::future::{block_on, poll_once};
 
 #[test]
@@ -220,4 +223,43 @@ fn the_value_of_a_future_that_was_dropped_is_dropped() {
     drop(future);
     promise.set_result(Arc::clone(&witness)).unwrap();
     assert_eq!(Arc::strong_count(&witness), 1);
+}
+
+#[test]
+fn a_promise_hears_that_its_future_is_cancelled() {
+    let (promise, future) = concurrent::promise::<()>();
+    let (sender, heard) = mpsc::channel();
+    promise.add_done_callback(move |how| sender.send(how).unwrap());
+    assert!(heard.try_recv().is_err());
+    assert!(thread::spawn(move || future.cancel()).join().unwrap());
+    assert_eq!(heard.recv(), Ok(Completion::Cancelled));
+}
+
+#[test]
+fn a_panic_that_nobody_retrieves_is_reported_once_when_both_sides_are_gone() {
+    let event_loop = EventLoop::new().unwrap();
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let sink = reports.clone();
+    event_loop.set_exception_handler(move |_, context| sink.borrow_mut().push(context.to_string()));
+    let broken = |text: &'static str| {
+        let (promise, future) = concurrent::promise::<u8>();
+        promise.set_panic(Box::new(text)).unwrap();
+        future
+    };
+    event_loop
+        .run_until_complete(async {
+            drop(broken("dropped"));
+            assert_eq!(reports.borrow().len(), 1);
+            let taken = broken("taken");
+            assert!(catch_unwind(AssertUnwindSafe(|| taken.result(None))).is_err());
+            let (promise, future) = concurrent::promise::<u8>();
+            drop(future);
+            assert_eq!(reports.borrow().len(), 1);
+            promise.set_panic(Box::new("into the void")).unwrap();
+        })
+        .unwrap();
+    let reports = reports.take();
+    assert_eq!(reports.len(), 2, "{reports:?}");
+    assert!(reports[0].contains("dropped") && reports[1].contains("into the void"), "{reports:?}");
+    event_loop.close().unwrap();
 }

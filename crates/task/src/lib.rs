@@ -21,6 +21,8 @@ mod wait;
 
 mod group;
 
+mod run_coroutine_threadsafe;
+
 #[cfg(doctest)]
 mod refused;
 
@@ -32,6 +34,7 @@ pub use self::group::{ExceptionGroup, StartError, TaskGroup, TaskStatus};
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::join_error::JoinError;
 pub use self::registry::all_tasks;
+pub use self::run_coroutine_threadsafe::{TaskLoopHandleExt, run_coroutine_threadsafe};
 pub use self::shield::shield;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::task::Task;

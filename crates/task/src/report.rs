@@ -1,11 +1,12 @@
 //! Where panics go that nobody awaits: the loop's exception handler.
 
 use std::any::Any;
+use std::panic::Location;
 
 use asyncio_coro::hooks;
 use asyncio_loop::{ExceptionContext, get_running_loop};
 
-use crate::join_error::{Identity, JoinError};
+use crate::join_error::{Identity, JoinError, message};
 
 /// A task panicked, or a destructor of what it left did, and nobody holds its handle.
 pub(crate) fn panic(task: Identity, payload: Box<dyn Any + Send>) {
@@ -20,6 +21,13 @@ pub(crate) fn unseen(error: JoinError) {
             ExceptionContext::new("task panicked and was never awaited").with_panic(payload);
         send(context.with_task(task.name().to_owned()).with_site(task.site));
     }
+}
+
+/// The closure of a `run_coroutine_threadsafe` panicked instead of making a coroutine; the panic goes to who waits for it.
+pub(crate) fn not_started(payload: &(dyn Any + Send), site: &'static Location<'static>) {
+    let text = message(payload);
+    let context = format!("run_coroutine_threadsafe could not start its coroutine: {text}");
+    send(ExceptionContext::new(context).with_site(site));
 }
 
 /// A child panicked, and its group has another panic to go on with, or was dropped.

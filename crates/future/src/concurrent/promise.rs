@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::shared::{Phase, Shared};
+use super::shared::{Completion, Phase, Shared};
 use crate::error::InvalidStateError;
 
 /// The duty to give a [`Future`](super::Future) its result; from [`promise`](super::promise).
@@ -41,7 +41,9 @@ impl<T> Promise<T> {
         }
     }
 
-    /// Lets the panic go on in whoever takes the result: asyncio's `set_exception`, for panics.
+    /// Lets the panic go on in whoever takes the result: asyncio's `set_exception`, for panics. If
+    /// nobody ever does, it is reported when both sides are gone: to the exception handler of the
+    /// loop that runs there, or to the log.
     ///
     /// # Errors
     ///
@@ -96,6 +98,26 @@ impl<T> Promise<T> {
     /// ```
     pub fn is_cancelled(&self) -> bool {
         self.shared.is_cancelled()
+    }
+
+    /// Calls `callback` when the future is done, as
+    /// [`Future::add_done_callback`](super::Future::add_done_callback) does: so that whoever computes
+    /// the result hears that it is cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use asyncio_future::concurrent::{self, Completion};
+    ///
+    /// let (promise, future) = concurrent::promise::<()>();
+    /// let (stop, is_stopped) = mpsc::channel();
+    /// promise.add_done_callback(move |how| stop.send(how).unwrap());
+    /// future.cancel();
+    /// assert_eq!(is_stopped.recv().unwrap(), Completion::Cancelled);
+    /// ```
+    pub fn add_done_callback(&self, callback: impl FnOnce(Completion) + Send + 'static) {
+        self.shared.add_callback(Box::new(callback));
     }
 }
 

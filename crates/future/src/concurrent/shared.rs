@@ -6,7 +6,10 @@ use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use asyncio_loop::ExceptionContext;
 use event_listener::{Event, EventListener};
+
+use crate::report;
 
 /// How a [`Future`](super::Future) ended; what its done callbacks are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +179,17 @@ impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // No code of a user runs under this lock, and each change is one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A panic that nobody has taken is reported, once; a value is dropped like any other.
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Panicked(payload) = mem::replace(&mut state.phase, Phase::Taken) {
+            let context = ExceptionContext::new("panic was never retrieved from its future");
+            report::send(context.with_panic(payload));
+        }
     }
 }
 
