@@ -48,7 +48,8 @@ flat! {
 }
 
 in_modules! {
-    coro: AsyncContextManager Stream StreamExt;
+    coro: AsyncClose AsyncContextManager AsyncGenerator Stream StreamExt aclosing generator scoped_generator
+        try_generator;
     event_loop: Config EventLoop GracePeriods Handle Interrupted IoHandle LoopHandle ShutdownReport
         ThreadSafeHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;

@@ -62,7 +62,7 @@ pub use asyncio_stream::{
 /// Traits whose methods belong to the paved path, and nothing else: `use asyncio::prelude::*;`.
 pub mod prelude {
     #[doc(no_inline)]
-    pub use asyncio_coro::{Stream as _, StreamExt as _};
+    pub use asyncio_coro::{AsyncClose as _, Stream as _, StreamExt as _};
 
     #[doc(no_inline)]
     pub use asyncio_task::TaskLoopHandleExt as _;

@@ -1,15 +1,19 @@
-//! What this tier asks of the loop that drives it: a clock with timers, and somewhere to report to.
+//! What this tier asks of the loop that drives it: a clock with timers, somewhere to report to, and an end for generators.
 //!
-//! Both hooks belong to a thread. The event loop of tier 2 fills them while it runs; under another runtime anybody may. With
-//! no clock, a scope with a deadline panics when its body first waits; with no reporter, reports go to the `log` crate.
+//! The hooks belong to a thread. The event loop of tier 2 fills them while it runs; under another runtime anybody may. With
+//! no clock, a scope with a deadline panics when its body first waits; with no reporter, reports go to the `log` crate; with
+//! nobody to finish them, generators that are dropped half-way are not cleaned up, which is reported.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::rc::Rc;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::generator::Closable;
 use crate::panics;
 use crate::task::TaskId;
 
@@ -35,6 +39,58 @@ pub trait Reporter {
     fn report(&self, report: Report);
 }
 
+/// Finishes async generators: what Python's `sys.set_asyncgen_hooks` takes.
+///
+/// With none, a generator that is dropped before its end has its cleanups skipped and reported.
+pub trait GeneratorHooks {
+    /// A generator is iterated for the first time. At the end of the loop it can be closed, wherever it is kept.
+    fn first_iter(&self, generator: LiveGenerator);
+
+    /// A generator was dropped before its end, with cleanups left to run, which `end` runs. Dropping `end` skips and reports
+    /// them. Called inside a `Drop`, on the generator's thread: it must not panic, nor poll `end` there and then.
+    fn finalize(&self, site: &'static Location<'static>, end: GeneratorEnd);
+}
+
+/// What is left of a generator: ready when its body has unwound and cleaned up. Panics as the body does.
+pub type GeneratorEnd = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A generator that its owner may have forgotten. It does not keep the generator alive.
+#[derive(Clone)]
+pub struct LiveGenerator {
+    generator: Weak<dyn Closable>,
+}
+
+impl LiveGenerator {
+    pub(crate) fn new(generator: Weak<impl Closable + 'static>) -> Self {
+        LiveGenerator { generator }
+    }
+
+    /// Whether it still exists.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.generator.strong_count() > 0
+    }
+
+    /// Where it was made, if it still exists.
+    #[must_use]
+    pub fn site(&self) -> Option<&'static Location<'static>> {
+        self.generator.upgrade().map(|generator| generator.site())
+    }
+
+    /// Takes the body away from its owner, who gets no more items: `None` when it has ended, or somebody waits
+    /// for its next item.
+    #[must_use]
+    pub fn aclose(&self) -> Option<GeneratorEnd> {
+        self.generator.upgrade()?.close()
+    }
+}
+
+impl fmt::Debug for LiveGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveGenerator").field("site", &self.site()).finish_non_exhaustive()
+    }
+}
+
 /// Something that went wrong with nobody there to be told.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -56,6 +112,14 @@ pub enum Report {
         task: Option<TaskLabel>,
         /// What the panic said.
         message: String,
+    },
+    /// The body of an async generator yielded an item while it was being closed. The item is gone, the cleanup is cut.
+    #[non_exhaustive]
+    IgnoredExit {
+        /// The task that closed it, if it was one.
+        task: Option<TaskLabel>,
+        /// Where the generator was made.
+        site: &'static Location<'static>,
     },
 }
 
@@ -84,6 +148,7 @@ pub struct TaskLabel {
 thread_local! {
     static CLOCK: RefCell<Option<Rc<dyn Clock>>> = const { RefCell::new(None) };
     static REPORTER: RefCell<Option<Rc<dyn Reporter>>> = const { RefCell::new(None) };
+    static GENERATOR_HOOKS: RefCell<Option<Rc<dyn GeneratorHooks>>> = const { RefCell::new(None) };
 }
 
 /// Sets this thread's clock and returns the previous one, so that the caller can put it back.
@@ -100,6 +165,19 @@ pub fn clock() -> Option<Rc<dyn Clock>> {
 /// Sets this thread's reporter and returns the previous one, so that the caller can put it back.
 pub fn set_reporter(reporter: Option<Rc<dyn Reporter>>) -> Option<Rc<dyn Reporter>> {
     REPORTER.try_with(|slot| slot.replace(reporter)).ok().flatten()
+}
+
+/// Sets who finishes this thread's generators, and returns the previous one, so that the caller can put it back.
+pub fn set_generator_hooks(
+    hooks: Option<Rc<dyn GeneratorHooks>>,
+) -> Option<Rc<dyn GeneratorHooks>> {
+    GENERATOR_HOOKS.try_with(|slot| slot.replace(hooks)).ok().flatten()
+}
+
+/// Who finishes this thread's generators, if somebody does.
+#[must_use]
+pub fn generator_hooks() -> Option<Rc<dyn GeneratorHooks>> {
+    GENERATOR_HOOKS.try_with(|slot| slot.borrow().clone()).ok().flatten()
 }
 
 /// Hands `report` to this thread's reporter, or to the log where there is none.
@@ -138,6 +216,10 @@ impl fmt::Display for Report {
             }
             Report::DropPanicked { task, message } => {
                 write!(f, "a destructor panicked: {message}")?;
+                in_task(f, task)
+            }
+            Report::IgnoredExit { task, site } => {
+                write!(f, "the async generator made at {site} yielded while it was being closed")?;
                 in_task(f, task)
             }
         }

@@ -2,6 +2,7 @@
 
 mod cancelled;
 pub mod context;
+mod generator;
 pub mod hooks;
 mod isolate;
 mod node;
@@ -15,6 +16,10 @@ mod yield_now;
 pub use cancelled::CancelledError;
 pub use context::{Context, ContextVar, copy_context};
 pub use futures_lite::{Stream, StreamExt};
+pub use generator::{
+    AsyncClose, AsyncGenerator, Next, TryYielder, Yielder, aclosing, generator, scoped_generator,
+    try_generator,
+};
 pub use isolate::isolate;
 pub use scope::{
     AsyncContextManager, AsyncExitStack, CancelScope, CatchCancel, Deadline, DeadlineElapsed,

@@ -50,7 +50,7 @@ pub(crate) use held::{HasSlot, Held, Slot};
 pub(crate) use root::Root;
 pub(crate) use thread::{
     current_task_ptr, fresh_epoch, newest_epoch, outside, outstanding, with_current_context,
-    with_current_task,
+    with_current_scope, with_current_task,
 };
 
 /// What every scope has, and nearly all that a task's root has.
@@ -59,10 +59,10 @@ pub(crate) struct Base {
     /// The epoch of the newest request addressed to this scope and not yet swallowed; 0 for none.
     pub(crate) request: Cell<u64>,
     /// The number of this scope's polls of its body. Only compared for equality, so that it may wrap.
-    pub(crate) pass: Cell<u32>,
+    pub(crate) pass: Cell<u16>,
     /// Passes in a row in which a scope that is to unwind polled none of its live inner scopes.
     pub(crate) grace: Cell<u16>,
-    flags: Cell<u16>,
+    flags: Cell<u32>,
 }
 
 /// A scope, pinned in its own future.
@@ -82,43 +82,45 @@ pub(crate) struct Node {
     /// Where the scope was made: for reports.
     pub(crate) site: &'static Location<'static>,
     /// The parent's pass in which this scope was polled last.
-    pub(crate) polled_in: Cell<u32>,
+    pub(crate) polled_in: Cell<u16>,
     _pin: PhantomPinned,
 }
 
 /// The `Base` is a `Root`'s.
-const ROOT: u16 = 1 << 0;
+const ROOT: u32 = 1 << 0;
 /// In its parent's list of children.
-const LINKED: u16 = 1 << 1;
+const LINKED: u32 = 1 << 1;
 /// The body has been polled.
-pub(crate) const STARTED: u16 = 1 << 2;
+pub(crate) const STARTED: u32 = 1 << 2;
 /// To unwind, or unwinding.
-pub(crate) const UNWINDING: u16 = 1 << 3;
+pub(crate) const UNWINDING: u32 = 1 << 3;
 /// Has unwound for a request above itself: stays pending for ever, its parent must drop it.
-pub(crate) const UNWOUND: u16 = 1 << 4;
+pub(crate) const UNWOUND: u32 = 1 << 4;
 /// Unwinds, or has unwound, for a request addressed above itself.
-pub(crate) const ABOVE: u16 = 1 << 5;
+pub(crate) const ABOVE: u32 = 1 << 5;
 /// The cleanup is what is being polled.
-pub(crate) const CLEANING: u16 = 1 << 6;
+pub(crate) const CLEANING: u32 = 1 << 6;
 /// The cleanup is to be cut as soon as its own inner scopes have unwound.
-pub(crate) const CUTTING: u16 = 1 << 7;
+pub(crate) const CUTTING: u32 = 1 << 7;
 /// Requests from above do not reach this scope.
-pub(crate) const SHIELD: u16 = 1 << 8;
+pub(crate) const SHIELD: u32 = 1 << 8;
 /// Woken by a parent that is to unwind, and not polled since.
-pub(crate) const PROBED: u16 = 1 << 9;
+pub(crate) const PROBED: u32 = 1 << 9;
 /// Counted in `THREAD.outstanding`.
-const COUNTED: u16 = 1 << 10;
+const COUNTED: u32 = 1 << 10;
 /// Owes a cleanup once it has started.
-pub(crate) const HAS_CLEANUP: u16 = 1 << 11;
+pub(crate) const HAS_CLEANUP: u32 = 1 << 11;
 /// Its skipped cleanup has been reported.
-pub(crate) const REPORTED: u16 = 1 << 12;
+pub(crate) const REPORTED: u32 = 1 << 12;
 /// A request was once addressed to this very scope.
-pub(crate) const OWN: u16 = 1 << 13;
+pub(crate) const OWN: u32 = 1 << 13;
 /// Has ended.
-pub(crate) const DONE: u16 = 1 << 14;
+pub(crate) const DONE: u32 = 1 << 14;
+/// The scope of a generator's body. What is in it when its owner drops it may still be cleaned up.
+pub(crate) const GENERATOR: u32 = 1 << 15;
 
 impl Base {
-    const fn new(flags: u16) -> Self {
+    const fn new(flags: u32) -> Self {
         Base {
             first_child: Cell::new(ptr::null()),
             request: Cell::new(0),
@@ -130,15 +132,15 @@ impl Base {
 
     /// Whether any of `flags` is set.
     #[inline]
-    pub(crate) fn has(&self, flags: u16) -> bool {
+    pub(crate) fn has(&self, flags: u32) -> bool {
         self.flags.get() & flags != 0
     }
 
-    pub(crate) fn set(&self, flags: u16) {
+    pub(crate) fn set(&self, flags: u32) {
         self.flags.set(self.flags.get() | flags);
     }
 
-    pub(crate) fn clear(&self, flags: u16) {
+    pub(crate) fn clear(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
 
@@ -188,7 +190,7 @@ impl Base {
 }
 
 impl Node {
-    pub(crate) const fn new(flags: u16, site: &'static Location<'static>) -> Self {
+    pub(crate) const fn new(flags: u32, site: &'static Location<'static>) -> Self {
         Node {
             base: Base::new(flags),
             parent: Cell::new(ptr::null()),
@@ -239,6 +241,18 @@ impl Node {
     pub(crate) fn idle(self: Pin<&Self>, cx: &Context<'_>) {
         self.poll_inside(|| ());
         self.suspend(cx);
+    }
+
+    /// Nobody polls the scope for now: it leaves the tree, and whoever polled it need not wait for it.
+    pub(crate) fn rest(&self) {
+        self.unlink();
+        drop(self.waker.take());
+    }
+
+    /// Whether the scope is linked to the one that is being polled now.
+    pub(crate) fn is_below_current(&self) -> bool {
+        let current = THREAD.with(|thread| thread.scope.get());
+        self.base.has(LINKED) && ptr::eq(self.parent.get(), current)
     }
 
     /// Makes `current`, the scope that polls us now, our parent for the length of the poll.
@@ -311,13 +325,7 @@ impl Node {
     /// The scope above this one.
     pub(crate) fn parent(&self) -> Option<Above<'_>> {
         // SAFETY: null, or alive by N2 (linked) or N4 (not linked).
-        let base = unsafe { self.parent.get().as_ref() }?;
-        if base.has(ROOT) {
-            // SAFETY: by N5, it is the base of a root.
-            return Some(Above::Root(unsafe { &*self.parent.get().cast() }));
-        }
-        // SAFETY: by N5, it is the base of a node.
-        Some(Above::Node(unsafe { &*self.parent.get().cast() }))
+        unsafe { Above::from_pointer(self.parent.get()) }
     }
 
     pub(crate) fn take_waker(&self) -> Option<Waker> {
@@ -391,6 +399,22 @@ pub(crate) enum Above<'a> {
 }
 
 impl<'a> Above<'a> {
+    /// The scope of which `base` is the base; `None` if it is null.
+    ///
+    /// # Safety
+    ///
+    /// A `base` that is not null must be valid for `'a`.
+    unsafe fn from_pointer(base: *const Base) -> Option<Self> {
+        // SAFETY: as promised.
+        let is_root = unsafe { base.as_ref() }?.has(ROOT);
+        if is_root {
+            // SAFETY: as promised, and by N5 it is the base of a root.
+            return Some(Above::Root(unsafe { &*base.cast() }));
+        }
+        // SAFETY: as promised, and by N5 it is the base of a node.
+        Some(Above::Node(unsafe { &*base.cast() }))
+    }
+
     pub(crate) fn base(self) -> &'a Base {
         match self {
             Above::Node(node) => &node.base,

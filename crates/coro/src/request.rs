@@ -16,8 +16,9 @@ use std::task::{Context, Waker};
 
 use crate::hooks::{self, Report, SkipReason};
 use crate::node::{
-    ABOVE, Above, Base, CLEANING, CUTTING, DONE, HAS_CLEANUP, Node, OWN, PROBED, REPORTED, Root,
-    SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
+    ABOVE, Above, Base, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, Node, OWN, PROBED,
+    REPORTED, Root, SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
+    with_current_scope,
 };
 use crate::panics;
 
@@ -400,7 +401,7 @@ pub(crate) fn may_drop(base: &Base, cx: &Context<'_>) -> bool {
     }
     if base.grace.get() == GRACE {
         let reports: Vec<Report> =
-            base.descendants().filter_map(|node| node.skipped(SkipReason::Parked)).collect();
+            parked(base).filter_map(|node| node.skipped(SkipReason::Parked)).collect();
         reports.into_iter().for_each(hooks::report);
         return true;
     }
@@ -408,4 +409,33 @@ pub(crate) fn may_drop(base: &Base, cx: &Context<'_>) -> bool {
     wakers.wake();
     cx.waker().wake_by_ref();
     false
+}
+
+/// Whether what is being polled is to be dropped for a request.
+pub(crate) fn is_current_requested() -> bool {
+    let is_requested = |scope: Above<'_>| match scope {
+        Above::Node(node) if node.base().has(CLEANING) => {
+            node.base().has(CUTTING) || node.look_up().is_some()
+        }
+        Above::Node(node) => node.base().has(UNWINDING) || node.look_up().is_some(),
+        Above::Root(root) => root.base().has(UNWINDING) || root.base().request.get() != 0,
+    };
+    with_current_scope(is_requested).unwrap_or(false)
+}
+
+/// The scopes below one that lose their cleanup when it drops its body: not those in a generator, which may be finished by
+/// somebody else.
+fn parked(base: &Base) -> impl Iterator<Item = &Node> {
+    base.descendants().filter(move |node| {
+        let mut at = *node;
+        loop {
+            if at.base().has(GENERATOR) {
+                return false;
+            }
+            match at.parent() {
+                Some(Above::Node(above)) if !std::ptr::eq(above.base(), base) => at = above,
+                _ => return true,
+            }
+        }
+    })
 }

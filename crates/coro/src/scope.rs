@@ -22,3 +22,5 @@ pub use finally::{Cleanup, Finally, Newer, finally_with, try_finally};
 pub use leaf::{Join, LeafScope};
 pub use masked::{Masked, masked};
 pub use with::with;
+
+pub(crate) use with::with_at;

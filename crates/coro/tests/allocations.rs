@@ -8,7 +8,9 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
-use asyncio_coro::{Deadline, catch_cancel, deadline_scope, try_finally, with, yield_now};
+use asyncio_coro::{
+    Deadline, catch_cancel, deadline_scope, generator, try_finally, with, yield_now,
+};
 
 use driver::{TestClock, TestTask, yield_times};
 
@@ -93,4 +95,25 @@ fn a_scopes_node_is_96_bytes() {
     use std::future::Pending;
     let body = size_of::<Option<Pending<()>>>().next_multiple_of(8);
     assert_eq!(size_of::<asyncio_coro::CatchCancel<Pending<()>>>(), 96 + body);
+}
+
+#[test]
+fn a_generator_is_two_allocations_and_an_item_none() {
+    let mut numbers = None;
+    let made = allocations(|| {
+        numbers = Some(generator(async |y| {
+            for n in 0..100 {
+                y.yield_(n).await;
+            }
+        }));
+    });
+    assert_eq!(made, 2);
+    let mut numbers = numbers.unwrap();
+    let count = allocations(|| {
+        for _ in 0..100 {
+            let mut next = pin!(numbers.next());
+            assert!(driver::poll_up_to(next.as_mut(), 1).is_some());
+        }
+    });
+    assert_eq!(count, 0);
 }

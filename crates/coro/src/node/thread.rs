@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use super::Base;
+use super::{Above, Base};
 use crate::context::Slot;
 use crate::task::TaskInfo;
 
@@ -51,6 +51,13 @@ pub(crate) fn fresh_epoch() -> u64 {
         thread.epoch.set(epoch);
         epoch
     })
+}
+
+/// Calls `look` with the scope that is being polled, if there is one. `look` calls no foreign code: N6.
+pub(crate) fn with_current_scope<R>(look: impl FnOnce(Above<'_>) -> R) -> Option<R> {
+    let scope = THREAD.with(|thread| thread.scope.get());
+    // SAFETY: by N3, null or being polled, by somebody below us on the stack.
+    unsafe { Above::from_pointer(scope) }.map(look)
 }
 
 /// Calls `look` with the task whose step is running and that step's waker.

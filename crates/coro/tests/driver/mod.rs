@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use asyncio_coro::context::Captured;
 use asyncio_coro::hooks::{
-    Clock, Report, Reporter, SkipReason, TimerToken, set_clock, set_reporter,
+    Clock, GeneratorEnd, GeneratorHooks, LiveGenerator, Report, Reporter, SkipReason, TimerToken,
+    set_clock, set_generator_hooks, set_reporter,
 };
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
@@ -157,6 +159,40 @@ impl Reports {
 impl Drop for Reports {
     fn drop(&mut self) {
         set_reporter(self.previous.take());
+    }
+}
+
+/// Finishes generators by hand.
+#[derive(Default)]
+pub(crate) struct Finisher {
+    pub(crate) live: RefCell<Vec<LiveGenerator>>,
+    pub(crate) ends: RefCell<Vec<GeneratorEnd>>,
+}
+
+impl Finisher {
+    /// Sets one for this thread; the thread ends with the test.
+    pub(crate) fn install() -> Rc<Finisher> {
+        let finisher = Rc::new(Finisher::default());
+        set_generator_hooks(Some(finisher.clone()));
+        finisher
+    }
+
+    /// Polls what was dropped to its end; says how many there were.
+    pub(crate) fn finish(&self) -> usize {
+        let ends = self.ends.take();
+        let count = ends.len();
+        ends.into_iter().for_each(futures_lite::future::block_on);
+        count
+    }
+}
+
+impl GeneratorHooks for Finisher {
+    fn first_iter(&self, generator: LiveGenerator) {
+        self.live.borrow_mut().push(generator);
+    }
+
+    fn finalize(&self, _site: &'static Location<'static>, end: GeneratorEnd) {
+        self.ends.borrow_mut().push(end);
     }
 }
 
