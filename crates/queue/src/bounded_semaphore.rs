@@ -105,6 +105,7 @@ impl BoundedSemaphore {
             bound: self.bound,
             forgotten: self.forgotten.get(),
             waiters: inner.waiters,
+            woken: inner.woken,
             waits: inner.waits,
         }
     }
@@ -162,6 +163,8 @@ pub struct BoundedSemaphoreStatistics {
     pub forgotten: usize,
     /// Who waits, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// As [`SemaphoreStatistics::woken`](crate::SemaphoreStatistics::woken).
+    pub woken: usize,
     /// How often somebody had to wait.
     pub waits: u64,
 }

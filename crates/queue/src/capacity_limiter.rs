@@ -114,6 +114,7 @@ impl CapacityLimiter {
             total_tokens: self.total_tokens(),
             borrowed_tokens: self.borrowed_tokens(),
             waiters: self.waiters.len(),
+            woken: self.waiters.notified(),
             waits: self.waiters.statistics().waits,
         }
     }
@@ -186,6 +187,9 @@ pub struct CapacityLimiterStatistics {
     pub borrowed_tokens: usize,
     /// Who waits, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// How many of these are woken and have not run yet. If that stays so, somebody keeps a future of this tool without
+    /// polling it, and all behind it wait: a *futurelock*.
+    pub woken: usize,
     /// How often somebody had to wait.
     pub waits: u64,
 }

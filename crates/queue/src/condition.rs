@@ -226,6 +226,7 @@ impl<T: ?Sized, L: Borrow<Lock<T>>> Condition<T, L> {
         ConditionStatistics {
             locked: self.locked(),
             waiters: self.waiters.len(),
+            woken: self.waiters.notified(),
             waits: self.waiters.statistics().waits,
         }
     }
@@ -244,7 +245,7 @@ impl<T: Default> Default for Condition<T> {
 
 impl<T: ?Sized, L: Borrow<Lock<T>>> fmt::Debug for Condition<T, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConditionStatistics { locked, waiters, waits: _ } = self.statistics();
+        let ConditionStatistics { locked, waiters, .. } = self.statistics();
         f.debug_struct("Condition").field("locked", &locked).field("waiters", &waiters).finish()
     }
 }
@@ -282,6 +283,9 @@ pub struct ConditionStatistics {
     pub locked: bool,
     /// Who waits for a notification, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// How many of these are woken and have not run yet. If that stays so, somebody keeps a future of this tool without
+    /// polling it, and all behind it wait: a *futurelock*.
+    pub woken: usize,
     /// How often somebody had to wait for one.
     pub waits: u64,
 }

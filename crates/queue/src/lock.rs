@@ -137,6 +137,7 @@ impl<T: ?Sized> Lock<T> {
         LockStatistics {
             locked: self.locked(),
             waiters: self.waiters.len(),
+            woken: self.waiters.notified(),
             waits: self.waiters.statistics().waits,
         }
     }
@@ -168,7 +169,7 @@ impl<'a, T: ?Sized> Resource for &'a Lock<T> {
 
 impl<T: ?Sized> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LockStatistics { locked, waiters, waits: _ } = self.statistics();
+        let LockStatistics { locked, waiters, .. } = self.statistics();
         f.debug_struct("Lock").field("locked", &locked).field("waiters", &waiters).finish()
     }
 }
@@ -239,6 +240,9 @@ pub struct LockStatistics {
     pub locked: bool,
     /// Who waits, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// How many of these are woken and have not run yet. If that stays so, somebody keeps a future of this tool without
+    /// polling it, and all behind it wait: a *futurelock*.
+    pub woken: usize,
     /// How often somebody had to wait.
     pub waits: u64,
 }

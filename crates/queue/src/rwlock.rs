@@ -127,6 +127,7 @@ impl<T: ?Sized> RwLock<T> {
             read: !written && !self.is_free(),
             written,
             waiters: self.waiters.len(),
+            woken: self.waiters.notified(),
             waits: self.waiters.statistics().waits,
         }
     }
@@ -155,7 +156,7 @@ impl<T: ?Sized> RwLock<T> {
 
 impl<T: ?Sized> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RwLockStatistics { read, written, waiters, waits: _ } = self.statistics();
+        let RwLockStatistics { read, written, waiters, .. } = self.statistics();
         f.debug_struct("RwLock")
             .field("read", &read)
             .field("written", &written)
@@ -300,6 +301,9 @@ pub struct RwLockStatistics {
     pub written: bool,
     /// Who waits, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// How many of these are woken and have not run yet. If that stays so, somebody keeps a future of this tool without
+    /// polling it, and all behind it wait: a *futurelock*.
+    pub woken: usize,
     /// How often somebody had to wait.
     pub waits: u64,
 }

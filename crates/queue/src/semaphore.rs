@@ -128,6 +128,7 @@ impl Semaphore {
         SemaphoreStatistics {
             value: self.value(),
             waiters: self.waiters.len(),
+            woken: self.waiters.notified(),
             waits: self.waiters.statistics().waits,
         }
     }
@@ -158,7 +159,7 @@ impl<'a> Resource for &'a Semaphore {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SemaphoreStatistics { value, waiters, waits: _ } = self.statistics();
+        let SemaphoreStatistics { value, waiters, .. } = self.statistics();
         f.debug_struct("Semaphore").field("value", &value).field("waiters", &waiters).finish()
     }
 }
@@ -205,6 +206,9 @@ pub struct SemaphoreStatistics {
     pub value: usize,
     /// Who waits, those included that are woken and have not run yet.
     pub waiters: usize,
+    /// How many of these are woken and have not run yet. If that stays so, somebody keeps a future of this tool without
+    /// polling it, and all behind it wait: a *futurelock*.
+    pub woken: usize,
     /// How often somebody had to wait.
     pub waits: u64,
 }

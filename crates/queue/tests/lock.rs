@@ -235,3 +235,18 @@ fn an_acquire_cancelled_anywhere_loses_no_lock_and_no_wake_up() {
 fn is(a: fn(&mut World<Lock<()>>), b: fn(&mut World<Lock<()>>)) -> bool {
     std::ptr::fn_addr_eq(a, b)
 }
+
+#[test]
+fn a_waiter_that_was_woken_and_is_never_polled_shows_in_the_statistics() {
+    let lock = Lock::new(());
+    let guard = lock.acquire_nowait().unwrap();
+    let (mut kept, mut behind) = (Box::pin(lock.acquire()), pin!(lock.acquire()));
+    assert!(poll(kept.as_mut()).is_pending() && poll(behind.as_mut()).is_pending());
+    assert_eq!(lock.statistics().woken, 0);
+    drop(guard);
+    assert!(poll(behind.as_mut()).is_pending(), "the lock is free, and it is not its turn");
+    let statistics = lock.statistics();
+    assert_eq!((statistics.locked, statistics.waiters, statistics.woken), (false, 2, 1));
+    drop(kept);
+    assert!(poll(behind).is_ready());
+}

@@ -64,6 +64,7 @@ fn a_lock_agrees_with_its_model_under_random_cancels() {
             check_woken(&slots, &mut [&mut waiters], context);
             assert_eq!(lock.locked(), guard.is_some(), "{context:?}");
             assert_eq!(lock.statistics().waiters, waiters.line.len(), "{context:?}");
+            assert_eq!(lock.statistics().woken > 0, waiters.some_notified(), "{context:?}");
             assert!(
                 guard.is_some() || waiters.line.is_empty() || waiters.some_notified(),
                 "nobody is on the way to a free lock: {context:?}"
@@ -140,6 +141,7 @@ fn a_semaphore_agrees_with_its_model_under_random_cancels() {
             check_woken(&slots, &mut [&mut waiters], context);
             let promised = waiters.line.iter().filter(|entry| entry.2).count();
             assert_eq!(semaphore.value(), value, "{context:?}");
+            assert_eq!(semaphore.statistics().woken, promised, "{context:?}");
             assert_eq!(value + permits.len() + promised, total, "{context:?}");
             assert_eq!(semaphore.locked(), value == 0 || !waiters.line.is_empty(), "{context:?}");
             assert!(
@@ -227,6 +229,7 @@ fn a_bounded_semaphore_agrees_with_its_model_under_random_cancels() {
             check_woken(&slots, &mut [&mut waiters], context);
             let promised = waiters.line.iter().filter(|entry| entry.2).count();
             assert_eq!(semaphore.value(), value, "{context:?}");
+            assert_eq!(semaphore.statistics().woken, promised, "{context:?}");
             assert_eq!(value + permits.len() + forgotten + promised, bound, "{context:?}");
             assert!(
                 value == 0 || !waiters.has_unnotified() || promised > 0,
@@ -306,6 +309,7 @@ fn a_capacity_limiter_agrees_with_its_model_under_random_cancels() {
             assert_eq!(limiter.borrowed_tokens(), borrowed, "{context:?}");
             assert_eq!(tokens.len() + promised, borrowed, "{context:?}");
             assert_eq!(limiter.statistics().waiters, waiters.line.len(), "{context:?}");
+            assert_eq!(limiter.statistics().woken, promised, "{context:?}");
             assert!(
                 borrowed >= total || !waiters.has_unnotified() || promised > 0,
                 "nobody is on the way to a free token: {context:?}"
@@ -433,6 +437,7 @@ fn a_lock_for_readers_and_writers_agrees_with_its_model_under_random_cancels() {
             assert_eq!(statistics.written, model.written, "{context:?}");
             assert_eq!(statistics.read, model.readers > 0, "{context:?}");
             assert_eq!(statistics.waiters, model.waiters.line.len(), "{context:?}");
+            assert_eq!(statistics.woken > 0, model.waiters.some_notified(), "{context:?}");
             assert!(
                 model.written
                     || model.readers > 0
@@ -561,7 +566,9 @@ fn a_condition_agrees_with_its_model_under_random_cancels() {
             let (lockers, waiters) = (&mut model.lockers, &mut model.waiters);
             check_woken(&slots, &mut [lockers, waiters], context);
             assert_eq!(condition.locked(), model.locked, "{context:?}");
-            assert_eq!(condition.statistics().waiters, model.waiters.line.len(), "{context:?}");
+            let statistics = condition.statistics();
+            assert_eq!(statistics.waiters, model.waiters.line.len(), "{context:?}");
+            assert_eq!(statistics.woken > 0, model.waiters.some_notified(), "{context:?}");
             let lock = condition.lock().statistics();
             assert_eq!(lock.waiters, model.lockers.line.len(), "{context:?}");
             assert!(
