@@ -53,7 +53,7 @@ in_modules! {
     event_loop: Config EventLoop GracePeriods Handle Interrupted IoHandle LoopHandle ShutdownReport
         ThreadSafeHandle TimerHandle testing;
     future: Future InvalidStateError concurrent wrap_future;
-    task: TaskLoopHandleExt interval_at;
+    task: OwnedTaskGroup StartError TaskLoopHandleExt TaskStatus interval_at;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

@@ -30,7 +30,7 @@ pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 
 pub use self::create::create_task;
 pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};
-pub use self::group::{ExceptionGroup, StartError, TaskGroup, TaskStatus};
+pub use self::group::{ExceptionGroup, OwnedTaskGroup, StartError, TaskGroup, TaskStatus};
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::join_error::JoinError;
 pub use self::registry::all_tasks;

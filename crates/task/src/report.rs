@@ -35,6 +35,24 @@ pub(crate) fn lost_panic(payload: Box<dyn Any + Send>) {
     send(ExceptionContext::new("further panic in a TaskGroup").with_panic(payload));
 }
 
+/// A child panicked in a group that goes on.
+pub(crate) fn child_panic(task: Identity, payload: Box<dyn Any + Send>) {
+    let context = ExceptionContext::new("panic in a child of an OwnedTaskGroup");
+    send(context.with_panic(payload).with_task(task.name().to_owned()).with_site(task.site));
+}
+
+/// A child failed, and its group was dropped before anybody joined it.
+pub(crate) fn unjoined(site: &'static Location<'static>, error: String) {
+    let context = ExceptionContext::new("unhandled error in an OwnedTaskGroup that was dropped");
+    send(context.with_error(error).with_site(site));
+}
+
+/// The handler of a group's errors panicked.
+pub(crate) fn handler(task: Identity, payload: Box<dyn Any + Send>) {
+    let context = ExceptionContext::new("panic in the error handler of an OwnedTaskGroup");
+    send(context.with_panic(payload).with_task(task.name().to_owned()).with_site(task.site));
+}
+
 /// The waker of whoever awaits a child panicked.
 pub(crate) fn waker(task: Identity, payload: Box<dyn Any + Send>) {
     let context = ExceptionContext::new("panic in the waker of who awaits a task");

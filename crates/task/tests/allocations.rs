@@ -8,12 +8,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_coro::yield_now;
-use asyncio_task::{Task, TaskGroup, create_task, gather, sleep, timeout};
+use asyncio_task::{OwnedTaskGroup, Task, TaskGroup, create_task, gather, sleep, timeout};
 
 /// Counts the allocations of each thread.
 struct Counting;
 
-thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Allocations that have not been freed.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -22,11 +26,13 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE.try_with(|live| live.set(live.get() + 1));
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        let _ = LIVE.try_with(|live| live.set(live.get() - 1));
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(ptr, layout) }
     }
@@ -140,6 +146,30 @@ fn wakes_sleeps_and_timeouts_allocate_nothing() {
             allocations(steady).await
         });
         assert_eq!(task.await.unwrap(), 0);
+    })
+    .unwrap();
+}
+
+#[test]
+fn children_that_have_ended_leave_nothing_behind_in_an_owned_group() {
+    asyncio_loop::run(async {
+        let group = OwnedTaskGroup::supervising(|_, _: &str| ());
+        let serve = async |connections: usize| {
+            for n in 0..connections {
+                group.create_task(async move {
+                    yield_now().await;
+                    if n % 3 == 0 { Err("reset") } else { Ok(vec![n]) }
+                });
+                if n % 10 == 0 {
+                    group.join().await.unwrap();
+                }
+            }
+            group.join().await.unwrap();
+        };
+        serve(100).await;
+        let before = LIVE.get();
+        serve(1_000).await;
+        assert_eq!(LIVE.get(), before);
     })
     .unwrap();
 }

@@ -108,11 +108,18 @@ impl<E> Drop for Close<'_, '_, '_, E> {
 pub(crate) struct JoinChildren<'a, 'scope, E> {
     family: &'a Family<'scope, E>,
     begun: bool,
+    /// Whether the panic of a child goes on from here, or is kept for who joins the group.
+    goes_on: bool,
 }
 
 impl<'a, 'scope, E> JoinChildren<'a, 'scope, E> {
     pub(crate) fn new(family: &'a Family<'scope, E>) -> Self {
-        Self { family, begun: false }
+        Self { family, begun: false, goes_on: true }
+    }
+
+    /// The same, but the panic of a child stays with the family.
+    pub(crate) fn keeping_panics(family: &'a Family<'scope, E>) -> Self {
+        Self { family, begun: false, goes_on: false }
     }
 }
 
@@ -131,7 +138,9 @@ impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, E> {
         if !family.is_empty() {
             return Poll::Pending;
         }
-        family.resume_panic();
+        if self.goes_on {
+            family.resume_panic();
+        }
         Poll::Ready(())
     }
 

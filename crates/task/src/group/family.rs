@@ -9,7 +9,7 @@
 //!   family: a child is taken out of the slab to be polled, and popped to be dropped.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use asyncio_coro::task::TaskRef;
+use asyncio_loop::EventLoop;
 use slab::Slab;
 
 use crate::group::child::{self, AnyChild, Born, ChildEnd, Failed};
@@ -43,7 +44,7 @@ pub(crate) struct Family<'c, E> {
     /// The first panic of a child.
     panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Where children are listed, under a loop of ours.
-    registry: Option<Rc<Registry>>,
+    registry: OnceCell<Rc<Registry>>,
 }
 
 /// A child in its family.
@@ -63,8 +64,8 @@ pub(crate) trait Parent<E> {
 }
 
 impl<'c, E> Family<'c, E> {
-    /// No children yet; they will be listed in `registry`.
-    pub(crate) fn new(registry: Option<Rc<Registry>>) -> Self {
+    /// No children yet.
+    pub(crate) fn new() -> Self {
         Self {
             is_closed: Cell::new(false),
             is_aborting: Cell::new(false),
@@ -73,8 +74,13 @@ impl<'c, E> Family<'c, E> {
             errors: RefCell::default(),
             failures: Cell::new(0),
             panic: Cell::new(None),
-            registry,
+            registry: OnceCell::new(),
         }
+    }
+
+    /// Lists the children made from here on with that loop.
+    pub(crate) fn list_in(&self, event_loop: &EventLoop) {
+        self.registry.get_or_init(|| Registry::of(event_loop));
     }
 
     /// Makes a child of `future`, unless the family is closed: then it is dropped.
@@ -90,7 +96,7 @@ impl<'c, E> Family<'c, E> {
         let key = self.children.borrow().vacant_key();
         let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
         let Born { child, task, handle } =
-            child::create(future, site, &self.ready, self.registry.as_ref(), index);
+            child::create(future, site, &self.ready, self.registry.get(), index);
         // Nothing above runs foreign code, so the key is still vacant.
         let first_step = task.waker().clone();
         let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
@@ -105,6 +111,10 @@ impl<'c, E> Family<'c, E> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.children.borrow().is_empty()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.get()
     }
 
     pub(crate) fn is_aborting(&self) -> bool {
@@ -165,30 +175,40 @@ impl<'c, E> Family<'c, E> {
         }
     }
 
-    /// Polls one child. Says whether it failed or panicked.
+    /// Polls one child. Says whether it failed or panicked; a panic is kept.
     pub(crate) fn poll_child(&self, index: u32) -> bool {
+        match self.poll_one(index) {
+            None | Some((ChildEnd::Quietly, _)) => false,
+            Some((ChildEnd::Failed, _)) => true,
+            Some((ChildEnd::Panicked(payload), _)) => {
+                self.keep_panic(payload);
+                true
+            }
+        }
+    }
+
+    /// Polls one child, and says how it ended if it did.
+    pub(crate) fn poll_one(&self, index: u32) -> Option<(ChildEnd, TaskRef)> {
         let key = index as usize;
         let taken = self.children.borrow_mut().get_mut(key).and_then(|listed| listed.child.take());
         // Missing: a late wake of one that has ended, or of the body.
-        let Some(mut child) = taken else { return false };
+        let mut child = taken?;
         let Poll::Ready(end) = child.as_mut().poll_child(&self.failures) else {
             self.children.borrow_mut()[key].child = Some(child);
-            return false;
+            return None;
         };
         let listed = self.children.borrow_mut().remove(key);
-        drop((child, listed));
-        match end {
-            ChildEnd::Quietly => false,
-            ChildEnd::Failed => true,
-            ChildEnd::Panicked(payload) => {
-                if let Some(first) = self.panic.take() {
-                    self.panic.set(Some(first));
-                    report::lost_panic(payload);
-                } else {
-                    self.panic.set(Some(payload));
-                }
-                true
-            }
+        drop(child);
+        Some((end, listed.task))
+    }
+
+    /// Keeps the first panic; further ones are reported.
+    pub(crate) fn keep_panic(&self, payload: Box<dyn Any + Send>) {
+        if let Some(first) = self.panic.take() {
+            self.panic.set(Some(first));
+            report::lost_panic(payload);
+        } else {
+            self.panic.set(Some(payload));
         }
     }
 
@@ -205,6 +225,10 @@ impl<'c, E> Family<'c, E> {
                 report::lost_panic(payload);
             }
         }
+    }
+
+    /// Reports the panic that nobody is left to go on with.
+    pub(crate) fn report_panic(&self) {
         if let Some(payload) = self.panic.take() {
             report::lost_panic(payload);
         }

@@ -25,6 +25,7 @@ mod drive;
 mod exception_group;
 mod family;
 mod handle;
+mod owned;
 mod start;
 
 use std::fmt;
@@ -37,7 +38,6 @@ use asyncio_coro::CancelledError;
 use asyncio_coro::scope::finally_with;
 use asyncio_loop::get_running_loop;
 
-use crate::registry::Registry;
 use crate::task::Task;
 
 use self::child::Reporting;
@@ -45,6 +45,7 @@ use self::drive::{Drive, JoinChildren};
 pub use self::exception_group::ExceptionGroup;
 use self::family::{Family, Parent};
 pub(crate) use self::handle::ChildHandle;
+pub use self::owned::OwnedTaskGroup;
 pub use self::start::{StartError, TaskStatus};
 
 /// Tasks that belong together: all have ended when the scope is left, and they may borrow from the function around it.
@@ -269,13 +270,11 @@ impl<'scope, 'env, E: 'env> TaskGroup<'scope, 'env, E> {
 
 impl<E> TaskGroup<'_, '_, E> {
     fn new() -> Self {
-        let registry = get_running_loop().ok().map(|event_loop| Registry::of(&event_loop));
-        Self {
-            family: Family::new(registry),
-            body: CancelScope::new(),
-            scope: PhantomData,
-            env: PhantomData,
+        let family = Family::new();
+        if let Ok(event_loop) = get_running_loop() {
+            family.list_in(&event_loop);
         }
+        Self { family, body: CancelScope::new(), scope: PhantomData, env: PhantomData }
     }
 
     /// Cancels the body and the children, once.
@@ -313,5 +312,6 @@ impl<E> Drop for Teardown<'_, '_, '_, E> {
     fn drop(&mut self) {
         // G1: all of them go, before the group does.
         self.0.family.tear_down();
+        self.0.family.report_panic();
     }
 }
