@@ -87,6 +87,10 @@ pub(crate) struct Inner {
     pub(crate) observers: Observers,
     /// Who waits until nothing can run.
     pub(crate) blocked: Blocked,
+    /// How many drive the loop as a guest of another one.
+    pub(crate) guests: Cell<u32>,
+    /// No wait ends later than this, by the system's clock.
+    pub(crate) wait_limit: Cell<Option<Instant>>,
     /// Close hooks and their tiers, in the order in which they were added.
     pub(crate) hooks: RefCell<Vec<(u8, Rc<dyn CloseHook>)>>,
     /// A handful of them, so a search beats a map.
@@ -164,6 +168,8 @@ impl EventLoop {
             debug: Debug::default(),
             observers: Observers::default(),
             blocked: Blocked::default(),
+            guests: Cell::default(),
+            wait_limit: Cell::default(),
             hooks: RefCell::default(),
             extensions: RefCell::default(),
             read_buffer: Cell::default(),

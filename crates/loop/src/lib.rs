@@ -3,6 +3,7 @@
 // What a loop is and does.
 mod config;
 mod event_loop;
+mod guest;
 mod run;
 mod runner;
 mod scheduling;
@@ -41,6 +42,7 @@ pub use crate::config::{Config, GracePeriods};
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
 pub use crate::event_loop::EventLoop;
 pub use crate::exception::ExceptionContext;
+pub use crate::guest::{Guest, Tick};
 pub use crate::handle::{Handle, TimerHandle};
 pub use crate::io::{IoHandler, Ready, Registration};
 pub use crate::io_handle::IoHandle;

@@ -43,6 +43,11 @@ impl Shared {
         self.wakeup.wake(|| self.notifier.notify());
     }
 
+    /// Ends the wait of whoever watches the loop's descriptor.
+    pub(crate) fn announce(&self) {
+        self.notifier.notify();
+    }
+
     /// Announces a wait. False: there is something to do first, or no reason to wait any more; do not block.
     pub(crate) fn fall_asleep(&self, is_reason_left: impl FnOnce() -> bool) -> bool {
         self.wakeup.fall_asleep(|| self.queue.is_empty() && is_reason_left())

@@ -65,6 +65,8 @@ impl Drop for Entered<'_> {
 /// A loop is running until this is dropped.
 pub(crate) struct Running<'a> {
     inner: &'a Inner,
+    /// For one tick of a guest, who knows what is left.
+    pub(crate) is_tick: bool,
     _hooks: TierHooks,
     _entered: Entered<'a>,
 }
@@ -73,7 +75,12 @@ impl<'a> Running<'a> {
     pub(crate) fn start(inner: &'a Inner) -> Result<Self, RunError> {
         inner.may_run()?;
         inner.state.set(State::Running);
-        Ok(Self { inner, _hooks: TierHooks::set(inner), _entered: Entered::to_run(inner) })
+        Ok(Self {
+            inner,
+            is_tick: false,
+            _hooks: TierHooks::set(inner),
+            _entered: Entered::to_run(inner),
+        })
     }
 }
 
@@ -81,6 +88,9 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.inner.stopping.set(false);
         self.inner.state.set(State::Idle);
+        if !self.is_tick {
+            self.inner.return_to_host();
+        }
     }
 }
 

@@ -161,6 +161,7 @@ impl Inner {
     pub(crate) fn push(&self, entry: Entry) {
         if !self.is_running() {
             self.drain_remote();
+            self.tell_host();
         }
         self.ready.push(entry);
     }
@@ -178,6 +179,7 @@ impl Inner {
         if let Clock::Virtual(time) = &self.clock {
             time.note_timer(when);
         }
+        self.tell_host();
         self.timers.borrow_mut().insert(when, action)
     }
 

@@ -175,14 +175,16 @@ impl Inner {
     /// A wait that a push from another thread ends. It does not block if `is_reason_left` says no once it is announced.
     fn sleep(&self, wait: Wait, is_reason_left: impl FnOnce() -> bool) -> io::Result<()> {
         let may_block = wait != Wait::Poll && self.shared.fall_asleep(is_reason_left);
-        let result = self.wait(if may_block { wait } else { Wait::Poll });
+        let wait = if may_block { wait.within(self.wait_limit.get()) } else { Wait::Poll };
+        let result = self.wait(wait);
         self.shared.wake_up();
         result
     }
 
     fn wait(&self, wait: Wait) -> io::Result<()> {
-        if wait == Wait::Poll && self.sources.is_empty() {
-            // Without a descriptor there is nothing to ask the system for: the timers and the door are ours.
+        if wait == Wait::Poll && self.sources.is_empty() && self.guests.get() == 0 {
+            // Without a descriptor there is nothing to ask the system for: the timers and the door are ours. (Nor need the
+            // wake descriptor be looked at, unless a host watches it.)
             return Ok(());
         }
         let mut events = self.events.take();

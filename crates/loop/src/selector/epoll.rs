@@ -6,7 +6,7 @@
 //! one wait too early and is then set anew, which is cheaper than a system call for each timeout that is not reached.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,10 @@ impl Selector for EpollSelector {
 
     fn wake_fd(&mut self) -> io::Result<RawFd> {
         Ok(self.wake.as_raw_fd())
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poller.as_fd()
     }
 
     fn notifier(&self) -> Notifier {

@@ -39,6 +39,9 @@ pub(crate) trait Selector {
     /// A descriptor to which a signal handler may write eight bytes to end a wait. Lives as long as the loop.
     fn wake_fd(&mut self) -> io::Result<RawFd>;
 
+    /// The descriptor that is readable while there is something to report.
+    fn as_fd(&self) -> BorrowedFd<'_>;
+
     /// The thread-safe end of it.
     fn notifier(&self) -> Notifier;
 }
@@ -52,6 +55,17 @@ pub(crate) enum Wait {
     Until(Instant),
     /// Until something happens.
     Forever,
+}
+
+impl Wait {
+    /// The same, but no later than `limit`.
+    pub(crate) fn within(self, limit: Option<Instant>) -> Self {
+        match (self, limit) {
+            (Self::Forever, Some(limit)) => Self::Until(limit),
+            (Self::Until(end), Some(limit)) => Self::Until(end.min(limit)),
+            _ => self,
+        }
+    }
 }
 
 /// Something happened to a registered descriptor.

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,6 +99,10 @@ impl Selector for PortableSelector {
         let fd = writer.as_raw_fd();
         self.signal_pipe = Some((reader, writer));
         Ok(fd)
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poller.as_fd()
     }
 
     fn notifier(&self) -> Notifier {
