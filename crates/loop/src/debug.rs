@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::event_loop::{EventLoop, Inner};
 use crate::observe::Observer;
+use crate::spans;
 use crate::work::Work;
 
 impl EventLoop {
@@ -87,7 +88,10 @@ impl Inner {
 }
 
 /// Writes a warning to the log; or to standard error where the program has set up no logger, as Python does.
-fn log_warning(text: std::fmt::Arguments<'_>) {
+pub(crate) fn log_warning(text: std::fmt::Arguments<'_>) {
+    if spans::warning(text) {
+        return;
+    }
     if log::max_level() == log::LevelFilter::Off {
         eprintln!("{text}");
     } else {

@@ -26,6 +26,7 @@ use crate::selector::{Event, PortableSelector, Selector};
 use crate::shutdown::CloseHook;
 use crate::testing::blocked::Blocked;
 use crate::timers::Timers;
+use crate::watchdog::Watchdog;
 
 /// An event loop: a ready queue, timers and a selector, on one thread.
 ///
@@ -85,6 +86,7 @@ pub(crate) struct Inner {
     pub(crate) exception_handler: RefCell<Option<Handler>>,
     pub(crate) debug: Debug,
     pub(crate) observers: Observers,
+    pub(crate) watchdog: Watchdog,
     /// Who waits until nothing can run.
     pub(crate) blocked: Blocked,
     /// How many drive the loop as a guest of another one.
@@ -167,6 +169,7 @@ impl EventLoop {
             exception_handler: RefCell::default(),
             debug: Debug::default(),
             observers: Observers::default(),
+            watchdog: Watchdog::default(),
             blocked: Blocked::default(),
             guests: Cell::default(),
             wait_limit: Cell::default(),
@@ -472,6 +475,7 @@ impl Inner {
         for extension in self.extensions.take() {
             self.contain(|| drop(extension));
         }
+        self.watchdog.stop();
         self.drop_blocked();
         let buffer = self.read_buffer.take();
         drop(buffer);

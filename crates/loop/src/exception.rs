@@ -11,6 +11,7 @@ use std::rc::Rc;
 use asyncio_coro::hooks;
 
 use crate::event_loop::{EventLoop, Inner};
+use crate::spans;
 
 /// What went wrong, and where: the argument of an exception handler.
 ///
@@ -120,7 +121,9 @@ impl ExceptionContext {
 
     /// What the default handler does.
     pub(crate) fn log(&self) {
-        hooks::log_error(format_args!("{self}"));
+        if !spans::report(self) {
+            hooks::log_error(format_args!("{self}"));
+        }
     }
 }
 

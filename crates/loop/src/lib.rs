@@ -18,10 +18,14 @@ mod remote;
 mod running;
 mod selector;
 mod signals;
+#[cfg_attr(not(feature = "tracing"), path = "spans/off.rs")]
+mod spans;
 mod sync;
 mod timers;
 mod turn;
 mod wakeup;
+#[cfg_attr(not(feature = "watchdog"), path = "watchdog/off.rs")]
+mod watchdog;
 // What it hands out.
 mod error;
 mod exception;
@@ -58,4 +62,6 @@ pub use crate::signals::Interrupted;
 pub use crate::sock::sock_connect;
 pub use crate::thread_safe_handle::ThreadSafeHandle;
 pub use crate::timers::TimerKey;
+#[cfg(feature = "watchdog")]
+pub use crate::watchdog::Stall;
 pub use crate::work::Work;

@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use crate::event_loop::Inner;
 use crate::ready::Entry;
+use crate::spans;
 use crate::testing::shuffle::Rng;
 use crate::testing::trace::Recorder;
+use crate::watchdog;
 use crate::work::Work;
 
 /// Who watches a loop.
@@ -27,6 +29,8 @@ pub(crate) enum Observer {
     Debug = 1,
     Trace = 2,
     Shuffle = 4,
+    #[cfg_attr(not(feature = "watchdog"), expect(dead_code, reason = "nobody starts one"))]
+    Watchdog = 8,
 }
 
 impl Observers {
@@ -47,7 +51,7 @@ impl Observers {
 impl Inner {
     /// Does somebody want to know what runs?
     pub(crate) fn is_observed(&self) -> bool {
-        self.observers.is_any()
+        self.observers.is_any() || spans::is_enabled()
     }
 
     /// Runs an entry before the eyes of those who want to know.
@@ -58,7 +62,10 @@ impl Inner {
         if let Some(trace) = trace {
             trace.record(self.clock.now(), &work);
         }
-        let _observed = Observed { inner: self, work, started: Instant::now() };
+        let watched = self.watchdog.begin(&work);
+        let span = spans::step(&work);
+        let started = Instant::now();
+        let _observed = Observed { inner: self, work, started, _watched: watched, _span: span };
         run(entry);
     }
 }
@@ -68,6 +75,8 @@ struct Observed<'a> {
     inner: &'a Inner,
     work: Work,
     started: Instant,
+    _watched: Option<watchdog::Step>,
+    _span: Option<spans::Span>,
 }
 
 impl Drop for Observed<'_> {

@@ -19,6 +19,7 @@ use crate::ready::{Entry, EntryVTable};
 use crate::run::RunError;
 use crate::running;
 use crate::selector::Wait;
+use crate::spans;
 use crate::testing::Deadlock;
 use crate::timers::Due;
 use crate::work::Work;
@@ -51,7 +52,10 @@ impl Inner {
         if let Clock::Virtual(time) = &self.clock {
             time.begin_tick(self.ready.is_empty());
         }
-        let is_done = self.run_ready(main);
+        let is_done = {
+            let _span = spans::tick();
+            self.run_ready(main)
+        };
         if let Clock::Virtual(time) = &self.clock {
             time.end_tick(self.phase_end.get().is_none()).map_err(RunError::OffScript)?;
         }
