@@ -24,6 +24,7 @@ use crate::ready::ReadyQueue;
 use crate::remote::{ExternalWork, Shared};
 use crate::selector::{Event, PortableSelector, Selector};
 use crate::shutdown::CloseHook;
+use crate::signals::LoopSignals;
 use crate::testing::blocked::Blocked;
 use crate::timers::Timers;
 use crate::watchdog::Watchdog;
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) main: RefCell<Option<TaskRef>>,
     /// What a Ctrl-C does to this run.
     pub(crate) interrupt: Cell<Interrupt>,
+    pub(crate) signals: LoopSignals,
     pub(crate) ignores_ctrl_c: Cell<bool>,
     /// How long upper tiers may take for their ends.
     pub(crate) grace_periods: RefCell<GracePeriods>,
@@ -163,6 +165,7 @@ impl EventLoop {
             stopping: Cell::new(false),
             main: RefCell::default(),
             interrupt: Cell::new(Interrupt::Ignored),
+            signals: LoopSignals::default(),
             ignores_ctrl_c: Cell::default(),
             grace_periods: RefCell::default(),
             phase_end: Cell::default(),

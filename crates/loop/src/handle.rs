@@ -213,7 +213,14 @@ impl<F: FnOnce() + 'static> Callback<F> {
 /// Makes a callback's handle and its entry.
 #[track_caller]
 pub(crate) fn callback<F: FnOnce() + 'static>(callback: F) -> (Handle, Entry) {
-    let site = Location::caller();
+    callback_at(Location::caller(), callback)
+}
+
+/// Makes the handle and the entry of a callback that somebody gave us at `site`.
+pub(crate) fn callback_at<F: FnOnce() + 'static>(
+    site: &'static Location<'static>,
+    callback: F,
+) -> (Handle, Entry) {
     let shared = Rc::new(Callback {
         callback: Cell::new(Some(callback)),
         cancelled: Cell::new(false),

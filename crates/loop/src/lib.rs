@@ -58,7 +58,7 @@ pub use crate::run::{Exit, RunError, run};
 pub use crate::runner::Runner;
 pub use crate::running::get_running_loop;
 pub use crate::shutdown::{CloseHook, ShutdownReport};
-pub use crate::signals::Interrupted;
+pub use crate::signals::{CtrlC, Interrupted, Signal, SignalError, Signals, ctrl_c, signals};
 pub use crate::sock::sock_connect;
 pub use crate::thread_safe_handle::ThreadSafeHandle;
 pub use crate::timers::TimerKey;

@@ -34,7 +34,7 @@ use crate::event_loop::{EventLoop, Inner, Interrupt};
 use crate::loop_handle::LoopHandle;
 use crate::ready::{Entry, EntryVTable};
 use crate::running::Running;
-use crate::signals::{CtrlC, Interrupted};
+use crate::signals::{Interrupted, LookAfterCtrlC};
 use crate::testing::{Deadlock, OffScript};
 use crate::tick::MainStep;
 use crate::work::Work;
@@ -108,10 +108,14 @@ pub(crate) fn run_watched<F: Future>(
 }
 
 /// Ends looking after Ctrl-C. One that came too late to cancel the main future takes its result's place.
-fn finish<T>(inner: &Inner, ctrl_c: Option<CtrlC>, result: MainResult<T>) -> Result<T, RunError> {
+fn finish<T>(
+    inner: &Inner,
+    ctrl_c: Option<LookAfterCtrlC>,
+    result: MainResult<T>,
+) -> Result<T, RunError> {
+    drop(ctrl_c);
     // No tick has seen one that came after the last of them.
     inner.take_interrupt();
-    drop(ctrl_c);
     let interrupt = inner.interrupt.replace(Interrupt::Ignored);
     let result = conclude(result);
     if interrupt == Interrupt::Ended {
@@ -262,9 +266,9 @@ impl Inner {
     }
 
     /// Takes Ctrl-C over, if it is ours to take; `expected` is what it is to do then.
-    pub(crate) fn look_after_ctrl_c(&self, expected: Interrupt) -> Option<CtrlC> {
+    pub(crate) fn look_after_ctrl_c(&self, expected: Interrupt) -> Option<LookAfterCtrlC> {
         let ctrl_c =
-            if self.ignores_ctrl_c.get() { None } else { CtrlC::install(|| self.wake_fd()) };
+            if self.ignores_ctrl_c.get() { None } else { LookAfterCtrlC::begin(|| self.wake_fd()) };
         self.interrupt.set(if ctrl_c.is_some() { expected } else { Interrupt::Ignored });
         ctrl_c
     }
@@ -273,7 +277,7 @@ impl Inner {
     pub(crate) fn take_interrupt(&self) {
         let expected = self.interrupt.get();
         let is_looked_after = matches!(expected, Interrupt::CancelsMain | Interrupt::EndsShutdown);
-        if !is_looked_after || !CtrlC::came() {
+        if !is_looked_after || !LookAfterCtrlC::has_come() {
             return;
         }
         let main = self.main.borrow().clone();
@@ -290,7 +294,8 @@ impl Inner {
         }
     }
 
-    fn wake_fd(&self) -> io::Result<std::os::fd::RawFd> {
+    /// A descriptor that a signal handler may write to.
+    pub(crate) fn wake_fd(&self) -> io::Result<std::os::fd::RawFd> {
         match &mut *self.selector.borrow_mut() {
             Some(selector) => selector.wake_fd(),
             None => Err(io::Error::other(crate::LoopClosed::new())),

@@ -114,8 +114,8 @@ pub(crate) fn shut_down_and_close(event_loop: &EventLoop, in_a_hurry: bool) -> S
     let ctrl_c = inner.look_after_ctrl_c(Interrupt::EndsShutdown);
     let mut report = inner.shut_down();
     inner.close();
-    inner.take_interrupt();
     drop(ctrl_c);
+    inner.take_interrupt();
     report.is_interrupted = inner.interrupt.replace(Interrupt::Ignored) == Interrupt::Ended;
     report
 }
@@ -219,6 +219,7 @@ impl Inner {
             self.contain(|| hook.closed());
         }
         self.contain(|| drop(hooks));
+        self.leave_signals();
         self.drop_attachments();
         let selector = self.selector.take();
         drop(selector);

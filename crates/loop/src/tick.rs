@@ -87,6 +87,7 @@ impl Inner {
         }
         self.end_overdue_phase();
         self.take_interrupt();
+        self.take_signals();
         Ok(())
     }
 

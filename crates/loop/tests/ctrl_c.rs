@@ -1,16 +1,15 @@
 //! Ctrl-C, in child processes: each scenario runs on the main thread of a process of its own.
-//!
-//! This is a program and not a harness' test, since SIGINT is only looked after on the main thread. Without arguments it
-//! runs itself once for each scenario, sends the signals, and looks at what came out and how it died.
+
+#[path = "support/scenario.rs"]
+mod scenario;
 
 use std::future::{Future, pending};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio, Termination};
+use std::process::{ExitCode, Termination};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
-use std::{env, process, thread};
 
 use asyncio_coro::{current_task, yield_now};
 use asyncio_loop::{
@@ -18,33 +17,16 @@ use asyncio_loop::{
     testing,
 };
 
+use scenario::{Kind, Row, say};
+
 const SIGINT: i32 = 2;
 
 fn main() -> ExitCode {
-    match env::var("CTRL_C_SCENARIO") {
-        Ok(name) => {
-            let (_, child, _) = SCENARIOS.iter().find(|(known, ..)| *known == name).unwrap();
-            // A shell ignores SIGINT in what it starts in the background, and we may have inherited that.
-            handle_sigint(libc::SIG_DFL);
-            child()
-        }
-        Err(_) => {
-            // The harness' protocol, as far as anybody asks for it.
-            if env::args().any(|arg| arg == "--list") {
-                SCENARIOS.iter().for_each(|(name, ..)| println!("{name}: test"));
-                return ExitCode::SUCCESS;
-            }
-            for (name, _, check) in SCENARIOS {
-                check(Scenario::start(name));
-                println!("test {name} ... ok");
-            }
-            ExitCode::SUCCESS
-        }
-    }
+    scenario::run_all(SCENARIOS)
 }
 
 /// Name, what the child does, and what the parent does and expects.
-const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
+const SCENARIOS: &[Row] = &[
     (
         "the_first_ctrl_c_cancels_main_whose_cleanup_runs_and_the_process_dies_by_sigint",
         || {
@@ -235,7 +217,7 @@ const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
         // Behaviour: RUN-16.
         "a_program_that_ignores_sigint_goes_on_doing_so",
         || {
-            handle_sigint(libc::SIG_IGN);
+            scenario::handle(libc::SIGINT, libc::SIG_IGN);
             let result = run(async {
                 raise();
                 for _ in 0..10 {
@@ -398,54 +380,6 @@ const SCENARIOS: &[(&str, fn() -> ExitCode, fn(Scenario))] = &[
     ),
 ];
 
-/// A child process and its standard output.
-struct Scenario {
-    child: Child,
-    output: BufReader<process::ChildStdout>,
-}
-
-impl Scenario {
-    fn start(name: &str) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .env("CTRL_C_SCENARIO", name)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn expect(&mut self, expected: &str) {
-        let line = self.line();
-        assert_eq!(line, expected);
-    }
-
-    fn interrupt(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    }
-
-    /// Waits for the end; nothing more may have been said.
-    fn end(mut self) -> ExitStatus {
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "");
-        self.child.wait().unwrap()
-    }
-}
-
-fn say(line: &str) {
-    println!("{line}");
-    std::io::stdout().flush().unwrap();
-}
-
 struct SayOnDrop(&'static str);
 
 impl Drop for SayOnDrop {
@@ -463,16 +397,7 @@ impl Drop for OnDrop {
 }
 
 fn raise() {
-    let own = rustix::process::getpid();
-    rustix::process::kill_process(own, rustix::process::Signal::INT).unwrap();
-}
-
-/// Takes `SIG_DFL` or `SIG_IGN`.
-#[expect(unsafe_code, reason = "there is no safe way to ignore a signal")]
-fn handle_sigint(how: libc::sighandler_t) {
-    assert!(how == libc::SIG_DFL || how == libc::SIG_IGN);
-    // SAFETY: neither is a handler that could do anything wrong.
-    unsafe { libc::signal(libc::SIGINT, how) };
+    scenario::raise(Kind::INT);
 }
 
 /// A hook whose phase never ends, with the grace of the executor: minutes by default.
