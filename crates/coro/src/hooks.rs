@@ -14,6 +14,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::generator::Closable;
+use crate::node;
 use crate::panics;
 use crate::task::TaskId;
 
@@ -27,6 +28,12 @@ pub trait Clock {
 
     /// Takes a timer back. A timer that has already fired is ignored.
     fn disarm(&self, token: TimerToken);
+}
+
+/// Forgets which task and which scope are current on this thread. In the child of a fork they are the parent's, whose
+/// steps do not go on here; the event loop of tier 2 calls this there, inside the `fork`.
+pub fn forget_current() {
+    node::forget_current();
 }
 
 /// Names one armed timer of one [`Clock`], which alone knows what the number means.

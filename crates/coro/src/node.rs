@@ -49,8 +49,8 @@ use thread::THREAD;
 pub(crate) use held::{HasSlot, Held, Slot};
 pub(crate) use root::Root;
 pub(crate) use thread::{
-    current_task_ptr, fresh_epoch, newest_epoch, outside, outstanding, with_current_context,
-    with_current_scope, with_current_task,
+    current_task_ptr, forget_current, fresh_epoch, newest_epoch, outside, outstanding,
+    with_current_context, with_current_scope, with_current_task,
 };
 
 /// What every scope has, and nearly all that a task's root has.

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::config::GracePeriods;
 use crate::debug::Debug;
 use crate::error::LoopRunning;
 use crate::exception::Handler;
+use crate::fork::{self, Generation};
 use crate::io::{IoHandler, Registration, Sources};
 use crate::loop_handle::LoopHandle;
 use crate::observe::Observers;
@@ -60,6 +62,8 @@ pub struct EventLoop {
 /// What a loop consists of. Borrows of its cells are short and never held while foreign code runs: no user future,
 /// waker, callback or handler is called or dropped inside one.
 pub(crate) struct Inner {
+    /// The process we were made in.
+    pub(crate) generation: Generation,
     /// Ourselves, for those that need to own us.
     pub(crate) this: Weak<Inner>,
     /// What other threads may see.
@@ -152,9 +156,11 @@ impl EventLoop {
     }
 
     fn with_selector(selector: Box<dyn Selector>, clock: Clock) -> Self {
+        let generation = fork::watch();
         let inner = Rc::new_cyclic(|this| Inner {
+            generation,
             this: this.clone(),
-            shared: Shared::new(selector.notifier()),
+            shared: Shared::new(selector.notifier(), generation),
             ready: ReadyQueue::default(),
             timers: RefCell::new(Timers::new(clock.now())),
             clock,
@@ -460,7 +466,11 @@ impl Inner {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.state.get(), State::Closing | State::Closed)
+        matches!(self.state.get(), State::Closing | State::Closed) || self.is_parents()
+    }
+
+    pub(crate) fn forget_extensions(&self) {
+        mem::forget(self.extensions.take());
     }
 
     fn find_extension<T: 'static>(&self) -> Option<Rc<T>> {

@@ -19,6 +19,7 @@ use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
+use crate::error::LoopClosed;
 use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
 use crate::observe::Observer;
@@ -335,9 +336,12 @@ impl Inner {
         fd: BorrowedFd<'_>,
         handler: Rc<dyn IoHandler>,
     ) -> io::Result<Registration> {
+        let closed = || io::Error::other(LoopClosed::of(&self.shared));
+        if self.is_closed() {
+            return Err(closed());
+        }
         let mut selector = self.selector.borrow_mut();
-        let selector =
-            selector.as_mut().ok_or_else(|| io::Error::other(crate::LoopClosed::new()))?;
+        let selector = selector.as_mut().ok_or_else(closed)?;
         let mut slots = self.sources.slots.borrow_mut();
         let slot = slots.vacant_entry();
         let key = self.sources.next_key(slot.key());
@@ -362,6 +366,10 @@ impl Inner {
         // Not there any more once the loop was closed.
         if slots.get(slot).is_some_and(|registered| Rc::ptr_eq(registered, source)) {
             slots.remove(slot);
+            if self.is_parents() {
+                // What the parent waits for is not ours to take out.
+                return;
+            }
             if let Some(selector) = &mut *self.selector.borrow_mut() {
                 selector.deregister(source.fd);
             }

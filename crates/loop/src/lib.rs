@@ -12,6 +12,7 @@ mod tick;
 // What it consists of.
 mod clock;
 mod debug;
+mod fork;
 mod observe;
 mod ready;
 mod remote;

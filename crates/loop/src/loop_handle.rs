@@ -77,7 +77,7 @@ impl LoopHandle {
             Err(refused) => {
                 // Its content is `Send`, so it may be dropped here.
                 refused.discard();
-                Err(LoopClosed::new())
+                Err(LoopClosed::of(&self.shared))
             }
         }
     }

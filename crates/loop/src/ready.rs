@@ -146,6 +146,13 @@ impl ReadyQueue {
         entries.extend(order.into_iter().filter_map(|at| queued[at].take()));
     }
 
+    /// Forgets everything that is queued, and the memory with it; unless somebody looks at it right now.
+    pub(crate) fn forget(&self) {
+        if let Ok(mut entries) = self.entries.try_borrow_mut() {
+            mem::forget(mem::take(&mut *entries));
+        }
+    }
+
     /// Takes everything that is queued, and the memory with it.
     pub(crate) fn take(&self) -> VecDeque<Entry> {
         mem::take(&mut *self.entries.borrow_mut())

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use concurrent_queue::ConcurrentQueue;
 
+use crate::fork::Generation;
 use crate::ready::Entry;
 use crate::selector::Notifier;
 use crate::wakeup::Wakeup;
@@ -17,22 +18,28 @@ pub(crate) struct Shared {
     wakeup: Wakeup,
     /// Ends a wait of the selector.
     notifier: Notifier,
+    /// The process it was made in: others have a copy of it, and nobody who takes anything out.
+    generation: Generation,
     /// Jobs outside the loop that a virtual clock must wait for.
     external: AtomicUsize,
 }
 
 impl Shared {
-    pub(crate) fn new(notifier: Notifier) -> Arc<Self> {
+    pub(crate) fn new(notifier: Notifier, generation: Generation) -> Arc<Self> {
         Arc::new(Self {
             queue: ConcurrentQueue::unbounded(),
             wakeup: Wakeup::new(),
             notifier,
+            generation,
             external: AtomicUsize::new(0),
         })
     }
 
     /// Hands an entry to the loop from wherever we are; gives it back once the loop is closed.
     pub(crate) fn push(&self, entry: Entry) -> Result<(), Entry> {
+        if self.generation.is_over() {
+            return Err(entry);
+        }
         self.queue.push(entry).map_err(|refused| refused.into_inner())?;
         self.wake();
         Ok(())
@@ -40,7 +47,9 @@ impl Shared {
 
     /// Ends the loop's wait, if it is in one.
     pub(crate) fn wake(&self) {
-        self.wakeup.wake(|| self.notifier.notify());
+        if !self.generation.is_over() {
+            self.wakeup.wake(|| self.notifier.notify());
+        }
     }
 
     /// Ends the wait of whoever watches the loop's descriptor.
@@ -76,7 +85,12 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+        self.queue.is_closed() || self.is_parents()
+    }
+
+    /// Is the loop that of a process from which this one was forked?
+    pub(crate) fn is_parents(&self) -> bool {
+        self.generation.is_over()
     }
 
     /// Is there work outside the loop that a virtual clock has to wait for?

@@ -30,6 +30,7 @@ use asyncio_coro::context::Captured;
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
 use crate::config::Config;
+use crate::error::{LoopClosed, PARENTS_LOOP};
 use crate::event_loop::{EventLoop, Inner, Interrupt};
 use crate::loop_handle::LoopHandle;
 use crate::ready::{Entry, EntryVTable};
@@ -298,7 +299,7 @@ impl Inner {
     pub(crate) fn wake_fd(&self) -> io::Result<std::os::fd::RawFd> {
         match &mut *self.selector.borrow_mut() {
             Some(selector) => selector.wake_fd(),
-            None => Err(io::Error::other(crate::LoopClosed::new())),
+            None => Err(io::Error::other(LoopClosed::of(&self.shared))),
         }
     }
 }
@@ -384,6 +385,8 @@ pub enum RunError {
     Nested,
     /// The loop is closed.
     Closed,
+    /// The loop is the parent's: this process was forked off after the loop had been made.
+    Forked,
     /// The loop was stopped before the future was done.
     Stopped,
     /// On a loop with a virtual clock: nothing could wake it any more.
@@ -401,6 +404,7 @@ impl fmt::Display for RunError {
             Self::Cancelled => f.write_str("the main future was cancelled"),
             Self::Nested => f.write_str("an event loop is already running in this thread"),
             Self::Closed => f.write_str("event loop is closed"),
+            Self::Forked => f.write_str(PARENTS_LOOP),
             Self::Stopped => f.write_str("event loop stopped before the future was done"),
             Self::Deadlock(deadlock) => deadlock.fmt(f),
             Self::OffScript(problem) => problem.fmt(f),

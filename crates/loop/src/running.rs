@@ -87,7 +87,9 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.inner.stopping.set(false);
-        self.inner.state.set(State::Idle);
+        if self.inner.state.get() == State::Running {
+            self.inner.state.set(State::Idle);
+        }
         if !self.is_tick {
             self.inner.return_to_host();
         }
@@ -158,10 +160,22 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Inner>) -> R) -> R {
     f(ENTERED.get().map(|inner| unsafe { inner.as_ref() }))
 }
 
+/// In the child of a fork: whichever loop this thread is in, it stays the parent's.
+pub(crate) fn after_fork() {
+    for loops in [&ENTERED, &RUNNING] {
+        if let Some(inner) = loops.take() {
+            // SAFETY: by I1 the loop lives, and what entered it is below us on the stack.
+            unsafe { inner.as_ref() }.end_in_child();
+        }
+    }
+}
+
 impl Inner {
     /// Why this loop cannot be run here and now, if it cannot.
     pub(crate) fn may_run(&self) -> Result<(), RunError> {
-        if self.is_closed() {
+        if self.is_parents() {
+            Err(RunError::Forked)
+        } else if self.is_closed() {
             Err(RunError::Closed)
         } else if is_any_running() {
             Err(RunError::Nested)

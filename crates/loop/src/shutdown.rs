@@ -130,6 +130,9 @@ impl Inner {
     /// Gives each upper tier its phase.
     pub(crate) fn shut_down(&self) -> ShutdownReport {
         let mut report = ShutdownReport::default();
+        if self.is_parents() {
+            return report;
+        }
         let mut done = Vec::new();
         // One at a time: what a phase runs may be the first to need another tier, which adds its hook then.
         while let Some((at, (tier, hook))) = self.next_hook(&done) {
@@ -190,6 +193,9 @@ impl Inner {
 
     /// Drops everything that is alive on this loop, then shuts its doors. Idempotent; not to be called while it runs.
     pub(crate) fn close(&self) {
+        if self.is_parents() {
+            return self.abandon();
+        }
         if self.is_closed() {
             return;
         }

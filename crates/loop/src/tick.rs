@@ -56,6 +56,10 @@ impl Inner {
             let _span = spans::tick();
             self.run_ready(main)
         };
+        if self.is_parents() {
+            // The child of a fork that something in there made has returned from it.
+            return Err(RunError::Forked);
+        }
         if let Clock::Virtual(time) = &self.clock {
             time.end_tick(self.phase_end.get().is_none()).map_err(RunError::OffScript)?;
         }

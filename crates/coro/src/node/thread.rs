@@ -84,6 +84,15 @@ pub(crate) fn with_current_context<R>(look: impl FnOnce(&Slot) -> R) -> Option<R
     local.root().map(|root| look(root.context()))
 }
 
+/// Makes no task and no scope the current one, until whoever set them restores what was before.
+pub(crate) fn forget_current() {
+    THREAD.with(|thread| {
+        thread.scope.set(ptr::null());
+        thread.task.set(ptr::null());
+        thread.waker.set(ptr::null());
+    });
+}
+
 /// Runs `f` with no current scope; what it polls belongs to no scope and is reached by no request.
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
     let _restore = RestoreScope(THREAD.with(|thread| thread.scope.replace(ptr::null())));

@@ -1,6 +1,7 @@
 //! The loop's side of signals: who is told what.
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
@@ -105,7 +106,7 @@ impl Inner {
     /// Begins to listen to a set of signals: to all of them, or to none.
     pub(super) fn listen(&self, set: u64) -> Result<(), SignalError> {
         if self.is_closed() {
-            return Err(SignalError::Closed(LoopClosed::new()));
+            return Err(SignalError::Closed(LoopClosed::of(&self.shared)));
         }
         if let Some(signal) = Signal::of_set(set).find(|signal| !signal.is_catchable()) {
             return Err(SignalError::Uncatchable(signal));
@@ -191,6 +192,13 @@ impl Inner {
 }
 
 impl LoopSignals {
+    /// Forgets whoever is told of signals, without a destructor.
+    pub(crate) fn forget(&self) {
+        self.listener.take();
+        mem::forget(self.handlers.take());
+        mem::forget(self.subscriptions.take());
+    }
+
     fn remove_handler(&self, signal: Signal) -> Option<Rc<SignalHandler>> {
         let mut handlers = self.handlers.borrow_mut();
         let at = handlers.iter().position(|handler| handler.signal == signal)?;

@@ -16,5 +16,6 @@ pub(crate) use self::ctrl_c::LookAfterCtrlC;
 pub(crate) use self::dispatch::LoopSignals;
 pub use self::error::SignalError;
 pub use self::interrupted::Interrupted;
+pub(crate) use self::process::after_fork;
 pub use self::signal::Signal;
 pub use self::stream::{CtrlC, Signals, ctrl_c, signals};

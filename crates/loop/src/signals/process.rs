@@ -29,6 +29,7 @@ use std::thread;
 use libc::c_int;
 
 use super::signal::{MOST, Signal};
+use crate::fork::Generation;
 
 /// A loop that listens to signals. It has this place until it gives it up; places are used again and never freed, so
 /// there are as many as loops have ever listened at one time.
@@ -122,7 +123,7 @@ impl Listener {
 
 /// `run` on the main thread listens to SIGINT until this is dropped.
 #[derive(Debug)]
-pub(super) struct MainListener(());
+pub(super) struct MainListener(Generation);
 
 impl MainListener {
     /// None where somebody else has SIGINT.
@@ -138,7 +139,7 @@ impl MainListener {
             MAIN_WAKE_FD.store(-1, Ordering::SeqCst);
             return None;
         }
-        Some(Self(()))
+        Some(Self(Generation::now()))
     }
 
     /// Has Ctrl-C been pressed, and has no loop listened to it?
@@ -149,6 +150,10 @@ impl MainListener {
 
 impl Drop for MainListener {
     fn drop(&mut self) {
+        if self.0.is_over() {
+            // A parent's: here nobody listens for it, and somebody else may.
+            return;
+        }
         TABLE.lock().remove(Signal::SIGINT);
         MAIN_WAKE_FD.store(-1, Ordering::SeqCst);
         wait_until_nobody_is_inside();
@@ -206,6 +211,24 @@ pub(super) fn die_by_sigint() {
     let _ = set(Signal::SIGINT, &default);
     // SAFETY: `raise` may be called anywhere, also in a signal handler.
     unsafe { libc::raise(libc::SIGINT) };
+}
+
+/// The child of a fork gives all signals back: nothing in it may be woken by them, nor wake its parent. What it listens
+/// to itself later is its own.
+pub(crate) fn after_fork() {
+    // Threads that held it, or were in a handler, are not here.
+    INSIDE.store(0, Ordering::SeqCst);
+    TABLE.is_locked.store(false, Ordering::SeqCst);
+    MAIN_WAKE_FD.store(-1, Ordering::SeqCst);
+    for listener in Listener::all() {
+        listener.wake_fd.store(-1, Ordering::SeqCst);
+        listener.wanted.store(0, Ordering::SeqCst);
+        listener.pending.store(0, Ordering::SeqCst);
+    }
+    let table = TABLE.lock();
+    for signal in Signal::of_set(u64::MAX) {
+        table.forget(signal);
+    }
 }
 
 /// What the signals did before, and how many listen to each.
