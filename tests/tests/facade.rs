@@ -50,8 +50,8 @@ flat! {
 in_modules! {
     coro: AsyncClose AsyncContextManager AsyncGenerator Stream StreamExt aclosing generator scoped_generator
         try_generator;
-    event_loop: Config CtrlC EventLoop GracePeriods Handle Interrupted IoHandle LoopHandle ShutdownReport
-        Signal SignalError Signals ThreadSafeHandle TimerHandle ctrl_c signals testing;
+    event_loop: Config CtrlC EventLoop GracePeriods Guest Handle Interrupted IoHandle LoopHandle
+        ShutdownReport Signal SignalError Signals ThreadSafeHandle TimerHandle ctrl_c signals testing;
     future: Future InvalidStateError concurrent wrap_future;
     task: OwnedTaskGroup StartError TaskLoopHandleExt TaskStatus interval_at;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
