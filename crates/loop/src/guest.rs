@@ -158,7 +158,7 @@ impl Inner {
 
     /// After a run that was not a tick: it is the host's turn again, and what was left for another tick is due.
     pub(crate) fn return_to_host(&self) {
-        if self.guests.get() > 0 {
+        if self.guests.get() > 0 && !self.is_parents() {
             let is_idle = self.shared.fall_asleep(|| true) && self.ready.is_empty();
             if !is_idle {
                 self.shared.announce();

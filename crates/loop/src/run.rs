@@ -84,7 +84,7 @@ pub(crate) fn run_on<F: Future>(
     let inner = &**event_loop.inner();
     inner.may_run()?;
     let ctrl_c = inner.look_after_ctrl_c(Interrupt::CancelsMain);
-    let result = inner.run_main(main, site);
+    let result = inner.run_main(main, site, Captured::copy());
     match inner.interrupt.get() {
         Interrupt::CancelsMain => inner.interrupt.set(Interrupt::EndsShutdown),
         Interrupt::CancelledMain => inner.hurry(),
@@ -100,11 +100,12 @@ pub(crate) fn run_watched<F: Future>(
     event_loop: &EventLoop,
     main: F,
     site: &'static Location<'static>,
+    context: Captured,
 ) -> Result<F::Output, RunError> {
     let inner = &**event_loop.inner();
     inner.may_run()?;
     let ctrl_c = inner.look_after_ctrl_c(Interrupt::CancelsMain);
-    let result = inner.run_main(main, site);
+    let result = inner.run_main(main, site, context);
     finish(inner, ctrl_c, result)
 }
 
@@ -156,7 +157,7 @@ impl EventLoop {
     /// ```
     #[track_caller]
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, RunError> {
-        conclude(self.inner().run_main(future, Location::caller()))
+        conclude(self.inner().run_main(future, Location::caller(), Captured::copy()))
     }
 
     /// Runs the loop until [`stop`](Self::stop).
@@ -213,6 +214,7 @@ impl Inner {
         &self,
         future: F,
         site: &'static Location<'static>,
+        context: Captured,
     ) -> MainResult<F::Output> {
         let _running = Running::start(self)?;
         let main = Arc::new(Main {
@@ -224,7 +226,7 @@ impl Inner {
         // SAFETY: by I2 the waker keeps the facts, and this is the thread that polls.
         let task = unsafe { TaskRef::new(NonNull::from(&main.info), waker.clone()) };
         let _main_task = MainTask::set(self, task.clone());
-        let (info, context) = (NonNull::from(&main.info), Captured::copy());
+        let info = NonNull::from(&main.info);
         // SAFETY: by I2 `main` and `waker` live longer than the scope, which stays in this function.
         let mut scope = pin!(unsafe { TaskScope::new(future, info, context) });
         let mut cx = Context::from_waker(&waker);

@@ -4,6 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
+use asyncio_coro::context::Captured;
+use asyncio_coro::{Context, copy_context};
+
 use crate::config::Config;
 use crate::event_loop::EventLoop;
 use crate::run::{RunError, run_watched};
@@ -35,6 +38,8 @@ use crate::shutdown::{ShutdownReport, shut_down_and_close};
 pub struct Runner {
     config: Config,
     stage: Stage,
+    /// What the futures run in; a copy of the context in which the loop was made.
+    context: Option<Context>,
     /// A run ended by Ctrl-C: whoever pressed it waits for the end.
     is_interrupted: bool,
 }
@@ -54,10 +59,13 @@ impl Runner {
     }
 
     pub(crate) fn with_config(config: Config) -> Self {
-        Self { config, stage: Stage::Unused, is_interrupted: false }
+        Self { config, stage: Stage::Unused, context: None, is_interrupted: false }
     }
 
     /// Runs `main` to its end, as [`run`](crate::run()) does, but leaves the loop and what runs on it for the next run.
+    ///
+    /// All runs share one context: what one sets in a [`ContextVar`](asyncio_coro::ContextVar) the next one sees. It
+    /// begins as a copy of the one in which the runner was first used.
     ///
     /// # Errors
     ///
@@ -71,11 +79,46 @@ impl Runner {
     /// When `main` panicked, with the same payload. The runner can be used again.
     #[track_caller]
     pub fn run<F: Future>(&mut self, main: F) -> Result<F::Output, RunError> {
+        let context = self.context.get_or_insert_with(copy_context).clone();
+        self.run_in_context(&context, main)
+    }
+
+    /// As [`run`](Self::run), in this context instead of the runner's.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_coro::{Context, ContextVar};
+    /// use asyncio_loop::Runner;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let (mut runner, context) = (Runner::new(), Context::new());
+    /// runner.run_in_context(&context, async { USER.set("ada") })?;
+    /// assert_eq!(context.get(&USER), Some("ada"));
+    /// assert_eq!(runner.run(async { USER.get() })?, None);
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn run_in_context<F: Future>(
+        &mut self,
+        context: &Context,
+        main: F,
+    ) -> Result<F::Output, RunError> {
         if is_any_running() {
             return Err(RunError::Nested);
         }
         let event_loop = self.get_loop()?;
-        let result = run_watched(&event_loop, main, Location::caller());
+        let context = Captured::from(context.clone());
+        let result = run_watched(&event_loop, main, Location::caller(), context);
         self.is_interrupted |= matches!(result, Err(RunError::Interrupted(_)));
         result
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use asyncio_coro::context::Captured;
 use asyncio_coro::task::TaskEnd;
 
 use crate::clock::{Clock, saturating_add};
@@ -155,7 +156,8 @@ impl Inner {
     }
 
     fn run_phase(&self, tier: u8, hook: &dyn CloseHook, report: &mut ShutdownReport) {
-        let problem = match self.run_main(within_grace(self, hook), Location::caller()) {
+        let (phase, site) = (within_grace(self, hook), Location::caller());
+        let problem = match self.run_main(phase, site, Captured::copy()) {
             Ok(Ok(true)) => return,
             Ok(Ok(false)) => {
                 let names = abandoned(tier, hook);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use asyncio_coro::{Context, ContextVar};
 use asyncio_loop::testing::{self, ClockMode};
 use asyncio_loop::{
     CloseHook, Config, EventLoop, GracePeriods, RunError, Runner, get_running_loop,
@@ -137,6 +138,35 @@ fn what_one_run_leaves_queued_goes_on_in_the_next() {
     assert_eq!(log.take(), ["first"], "the tick after the one in which main ended");
     runner.run(ticks(1)).unwrap();
     assert_eq!(log.take(), ["second"]);
+}
+
+static NAME: ContextVar<&str> = ContextVar::new("name");
+
+/// Behaviour: RUN-12.
+#[test]
+fn what_one_run_sets_in_a_context_variable_the_next_one_sees() {
+    NAME.set("thread");
+    let mut runner = Runner::new();
+    runner
+        .run(async {
+            assert_eq!(NAME.get(), Some("thread"), "a copy of what was here");
+            NAME.set("first");
+            ticks(2).await;
+            assert_eq!(NAME.get(), Some("first"));
+        })
+        .unwrap();
+    assert_eq!(NAME.get(), Some("thread"));
+    let context = Context::new();
+    runner
+        .run_in_context(&context, async {
+            assert_eq!(NAME.get(), None);
+            NAME.set("elsewhere");
+        })
+        .unwrap();
+    assert_eq!(context.get(&NAME), Some("elsewhere"));
+    assert_eq!(runner.run(async { NAME.get() }).unwrap(), Some("first"));
+    drop(runner);
+    assert_eq!(Runner::new().run(async { NAME.get() }).unwrap(), Some("thread"));
 }
 
 /// Behaviour: RUN-10.

@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 
-use asyncio_coro::{StreamExt, yield_now};
+use asyncio_coro::{ContextVar, StreamExt, yield_now};
 use asyncio_loop::{
     EventLoop, RunError, Signal, SignalError, ctrl_c, get_running_loop, run, signals, testing,
 };
@@ -258,6 +258,29 @@ const SCENARIOS: &[Row] = &[
             ExitCode::SUCCESS
         },
         SUCCEEDS,
+    ),
+    (
+        "a_handler_runs_in_a_copy_of_the_context_of_its_registration",
+        || {
+            static NAME: ContextVar<&str> = ContextVar::new("name");
+            let event_loop = EventLoop::new().unwrap();
+            NAME.set("registration");
+            event_loop
+                .add_signal_handler(Signal::SIGUSR1, || {
+                    assert_eq!(NAME.get(), Some("registration"));
+                    say("checked");
+                })
+                .unwrap();
+            NAME.set("later");
+            raise(Kind::USR1);
+            testing::run_once(&event_loop).unwrap();
+            assert_eq!(NAME.get(), Some("later"));
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("checked");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
     ),
     (
         "a_handler_may_replace_and_remove_itself",

@@ -6,6 +6,8 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 
+use asyncio_coro::context::Captured;
+
 use super::error::SignalError;
 use super::process::Listener;
 use super::signal::Signal;
@@ -28,6 +30,8 @@ struct SignalHandler {
     /// None while it runs.
     callback: Cell<Option<Box<dyn FnMut()>>>,
     is_removed: Cell<bool>,
+    /// That of its registration.
+    context: Captured,
     site: &'static Location<'static>,
 }
 
@@ -82,6 +86,7 @@ impl EventLoop {
             signal,
             callback: Cell::new(Some(Box::new(callback))),
             is_removed: Cell::new(false),
+            context: Captured::copy(),
             site: Location::caller(),
         });
         let inner = self.inner();
@@ -236,7 +241,7 @@ impl SignalHandler {
         }
         let mut running = PutBack(self, self.callback.take());
         if let Some(callback) = &mut running.1 {
-            callback();
+            self.context.run(callback);
         }
     }
 }
