@@ -29,9 +29,13 @@
 //!   from such a pointer lives, apart from those to what is on the stack. Wakers are moved out of the nodes, and called later.
 //! * **N7, handles.** A [`Slot`] is null or points to the node of a pinned [`Held`] that shares it; `Drop` of that `Held`
 //!   resets it.
-//! * **N8, one thread.** Nodes and roots are neither `Send` nor `Sync` (they hold raw pointers), and `THREAD` is thread-local.
+//! * **N8, leaves.** `leaf` of a node is null, or points to the pinned [`Leaf`] of the `LeafScope` that the node lies in: set
+//!   after a pending poll of what is waited for, reset before that is polled again, and before it is dropped. For that long
+//!   the leaf's `join` points to what is waited for, which is pinned beside the node, and nobody has it by `&mut`.
+//! * **N9, one thread.** Nodes and roots are neither `Send` nor `Sync` (they hold raw pointers), and `THREAD` is thread-local.
 
 mod held;
+mod leaf;
 mod root;
 mod thread;
 
@@ -47,6 +51,7 @@ use crate::hooks::{self, SkipReason, TaskLabel};
 use thread::THREAD;
 
 pub(crate) use held::{HasSlot, Held, Slot};
+pub(crate) use leaf::Leaf;
 pub(crate) use root::Root;
 pub(crate) use thread::{
     current_task_ptr, forget_current, fresh_epoch, newest_epoch, outside, outstanding,
@@ -83,6 +88,8 @@ pub(crate) struct Node {
     pub(crate) site: &'static Location<'static>,
     /// The parent's pass in which this scope was polled last.
     pub(crate) polled_in: Cell<u16>,
+    /// What it waits for, if that can be asked without being polled.
+    leaf: Cell<*const Leaf>,
     _pin: PhantomPinned,
 }
 
@@ -118,6 +125,8 @@ pub(crate) const OWN: u32 = 1 << 13;
 pub(crate) const DONE: u32 = 1 << 14;
 /// The scope of a generator's body. What is in it when its owner drops it may still be cleaned up.
 pub(crate) const GENERATOR: u32 = 1 << 15;
+/// Waits for a task that, over however many others, waits for this one: it is not to wait any longer.
+pub(crate) const CIRCLE: u32 = 1 << 16;
 
 impl Base {
     const fn new(flags: u32) -> Self {
@@ -201,6 +210,7 @@ impl Node {
             epoch: Cell::new(0),
             site,
             polled_in: Cell::new(0),
+            leaf: Cell::new(ptr::null()),
             _pin: PhantomPinned,
         }
     }

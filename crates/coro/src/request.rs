@@ -1,7 +1,8 @@
 //! The rules of cancellation: how a request travels, who unwinds when, who may swallow it.
 //!
 //! A request is an *epoch*, a number newer than all before it, put on the scope it is addressed to. It is pulled, not pushed:
-//! a scope whose body is pending looks up its chain. An epoch on the way up counts unless a cleanup that is newer runs in
+//! a scope whose body is pending looks up its chain. (From one task to another that it waits for there is no chain: there it
+//! is handed down, with its epoch, as soon as it is made, or when the leaf that waits finds it.) An epoch on the way up counts unless a cleanup that is newer runs in
 //! between (it is *masked*), or a shield stands there. A scope that finds one unwinds: when no started, unfinished inner scope
 //! is left, it drops its body and runs its cleanup.
 //!
@@ -12,15 +13,17 @@
 //! behind anything that polls only what was woken, or only so many at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::hooks::{self, Report, SkipReason};
 use crate::node::{
-    ABOVE, Above, Base, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, Node, OWN, PROBED,
-    REPORTED, Root, SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding,
-    with_current_scope,
+    ABOVE, Above, Base, CIRCLE, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, Leaf, Node, OWN,
+    PROBED, REPORTED, Root, SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch,
+    outstanding, with_current_scope,
 };
 use crate::panics;
+use crate::task::TaskRef;
 
 /// Passes, in a row, in which nobody polled an inner scope, until it counts as parked. Long enough for any container that
 /// polls a few of many futures at a time, short enough to be over in well under a millisecond.
@@ -37,11 +40,14 @@ pub(crate) struct Request {
 impl Node {
     /// Asks this scope to unwind. The wakers of everything inside are to be called once no reference to the node is left.
     pub(crate) fn ask(&self) -> Wakers {
-        self.base().request.set(fresh_epoch());
+        let epoch = fresh_epoch();
+        self.base().request.set(epoch);
         self.base().set(OWN);
         self.recount();
         let mut wakers = Wakers::default();
-        wakers.extend_from(self.base());
+        let mut tasks = Vec::new();
+        wakers.ask_inside(self.base(), epoch, &mut tasks);
+        wakers.ask_tasks(tasks, epoch, None);
         wakers
     }
 
@@ -254,13 +260,10 @@ impl Node {
 }
 
 impl Root {
-    /// Asks the task to unwind. The wakers of everything inside are to be called once no reference to the root is left.
-    pub(crate) fn ask(&self) -> Wakers {
-        self.base().request.set(fresh_epoch());
+    /// Puts a request on the task, unless it has a newer one.
+    pub(crate) fn ask(&self, epoch: u64) {
+        self.base().request.set(self.base().request.get().max(epoch));
         self.recount();
-        let mut wakers = Wakers::default();
-        wakers.extend_from(self.base());
-        wakers
     }
 
     /// Takes the request back. If some scope already unwinds for it, the task follows that scope all the same.
@@ -348,6 +351,71 @@ impl Wakers {
 
     pub(crate) fn extend_from(&mut self, base: &Base) {
         base.take_wakers(&mut self.0);
+    }
+
+    /// Asks `task` to unwind, and what it waits for, and what that waits for, as far down as one finds anybody. `None` when
+    /// it has ended.
+    pub(crate) fn ask_task(task: &TaskRef, message: Option<Arc<str>>) -> Option<Self> {
+        let mut wakers = Wakers::default();
+        let mut tasks = Vec::new();
+        let epoch = fresh_epoch();
+        if !wakers.ask_one(task, epoch, message.clone(), &mut tasks) {
+            return None;
+        }
+        wakers.ask_tasks(tasks, epoch, message);
+        Some(wakers)
+    }
+
+    /// Asks the tasks that a leaf waits for.
+    pub(crate) fn ask_leaf(&mut self, leaf: &Leaf, epoch: u64, message: Option<Arc<str>>) {
+        let mut tasks = Vec::new();
+        leaf.each_task(|task| tasks.push(task));
+        tasks.reverse();
+        self.ask_tasks(tasks, epoch, message);
+    }
+
+    /// Asks each of `tasks`, the last one first, and all below it before the next. Takes no stack, however deep.
+    fn ask_tasks(&mut self, mut tasks: Vec<TaskRef>, epoch: u64, message: Option<Arc<str>>) {
+        while let Some(task) = tasks.pop() {
+            self.ask_one(&task, epoch, message.clone(), &mut tasks);
+        }
+    }
+
+    /// Asks `task` alone, and adds those that it waits for to `tasks`. False when it has ended.
+    fn ask_one(
+        &mut self,
+        task: &TaskRef,
+        epoch: u64,
+        message: Option<Arc<str>>,
+        tasks: &mut Vec<TaskRef>,
+    ) -> bool {
+        let is_live = task.ask(epoch, message);
+        if is_live {
+            self.0.push(task.waker().clone());
+            task.with_root(|root| self.ask_inside(root, epoch, tasks));
+        }
+        is_live
+    }
+
+    /// Collects the wakers of everything inside `top`, which has just been asked, and the tasks that leaves in it wait for
+    /// and are to be asked: in the order in which they were linked, seen from the end.
+    fn ask_inside(&mut self, top: &Base, epoch: u64, tasks: &mut Vec<TaskRef>) {
+        top.take_wakers(&mut self.0);
+        for node in top.descendants() {
+            let Some(leaf) = node.leaf() else { continue };
+            if leaf.handed.get() == epoch {
+                // Nobody has more than one awaiter: we have come round.
+                node.base().set(CIRCLE);
+            } else if node.look_up().is_some_and(|request| request.epoch > leaf.handed.get()) {
+                let first = tasks.len();
+                leaf.each_task(|task| tasks.push(task));
+                tasks[first..].reverse();
+                // If all have ended, nobody took it, and it is met at the next suspension.
+                if tasks.len() > first {
+                    leaf.handed.set(epoch);
+                }
+            }
+        }
     }
 
     /// Calls them all. A waker that panics costs the others nothing; its panic goes on afterwards.

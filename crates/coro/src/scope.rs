@@ -19,7 +19,7 @@ pub use context_manager::{AsyncContextManager, ExitReason, async_with};
 pub use deadline::{Deadline, DeadlineElapsed, DeadlineScope, deadline_scope};
 pub use exit_stack::AsyncExitStack;
 pub use finally::{Cleanup, Finally, Newer, finally_with, try_finally};
-pub use leaf::{Join, LeafScope};
+pub use leaf::{HandDown, Join, JoinTasks, LeafScope};
 pub use masked::{Masked, masked};
 pub use with::with;
 

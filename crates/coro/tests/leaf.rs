@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use asyncio_coro::scope::{Join, LeafScope};
+use asyncio_coro::scope::{HandDown, Join, LeafScope};
 use asyncio_coro::task::TaskEnd;
 use asyncio_coro::{current_task, try_finally, yield_now};
 use futures_util::future::join;
@@ -52,15 +52,17 @@ impl Join for Child {
         self.0.end.take().map_or(Poll::Pending, Poll::Ready)
     }
 
+    fn is_cancelled(output: &Self::Output) -> bool {
+        output.is_err()
+    }
+}
+
+impl HandDown for Child {
     fn hand_down(self: Pin<&mut Self>, _: Option<Arc<str>>) {
         self.0.asked.set(self.0.asked.get() + 1);
         if self.0.is_quick.get() {
             self.0.end.set(Some(Err(Gone)));
         }
-    }
-
-    fn is_cancelled(output: &Self::Output) -> bool {
-        output.is_err()
     }
 }
 

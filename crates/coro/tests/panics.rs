@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asyncio_coro::hooks::{Report, SkipReason};
-use asyncio_coro::scope::{Cleanup, Join, LeafScope, Newer, finally_with};
+use asyncio_coro::scope::{Cleanup, HandDown, Join, LeafScope, Newer, finally_with};
 use asyncio_coro::task::TaskEnd;
 use asyncio_coro::{CancelScope, catch_cancel, current_task, try_finally, yield_now};
 use futures_lite::future::block_on;
@@ -274,14 +274,16 @@ impl Join for Broken {
         }
     }
 
-    fn hand_down(self: Pin<&mut Self>, _: Option<Arc<str>>) {
-        IS_ASKED.set(true);
-        assert!(self.0 != Place::HandDown, "hand_down");
-    }
-
     fn is_cancelled(place: &Place) -> bool {
         assert!(*place != Place::IsCancelled, "is_cancelled");
         true
+    }
+}
+
+impl HandDown for Broken {
+    fn hand_down(self: Pin<&mut Self>, _: Option<Arc<str>>) {
+        IS_ASKED.set(true);
+        assert!(self.0 != Place::HandDown, "hand_down");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asyncio_coro::CancelledError;
-use asyncio_coro::scope::Join;
+use asyncio_coro::scope::{HandDown, Join};
 
 use crate::error::ResultError;
 use crate::future::Future;
@@ -74,12 +74,14 @@ impl<T: Clone + 'static> Join for Awaiting<T> {
         })
     }
 
-    fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {
-        self.place.future.cancel();
-    }
-
     fn is_cancelled(output: &Self::Output) -> bool {
         output.is_err()
+    }
+}
+
+impl<T: Clone + 'static> HandDown for Awaiting<T> {
+    fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {
+        self.place.future.cancel();
     }
 }
 

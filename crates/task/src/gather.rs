@@ -1,15 +1,17 @@
 //! `gather`: many futures at once, their results in the order of the arguments.
+#![expect(unsafe_code, reason = "gathered tasks are found by a request to cancel on its way down")]
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use asyncio_coro::scope::{Join, LeafScope};
+use asyncio_coro::scope::{Join, JoinTasks, LeafScope};
+use asyncio_coro::task::TaskRef;
 use asyncio_loop::get_running_loop;
 use pin_project_lite::pin_project;
 
@@ -61,7 +63,7 @@ pub fn gather<I>(futures: I) -> Gather<<I::Item as IntoFuture>::Output>
 where
     I: IntoIterator<Item: IntoFuture<Output: 'static, IntoFuture: 'static>>,
 {
-    Gather { leaf: LeafScope::new(All::new(spawn_all(futures, Location::caller()))) }
+    Gather { leaf: LeafScope::of_tasks(All::new(spawn_all(futures, Location::caller()))) }
 }
 
 /// Like [`gather`], for futures that can fail: the first `Err` is given at once, and the others go on.
@@ -100,7 +102,7 @@ where
     T: 'static,
     E: 'static,
 {
-    TryGather { leaf: LeafScope::new(All::new(spawn_all(futures, Location::caller()))) }
+    TryGather { leaf: LeafScope::of_tasks(All::new(spawn_all(futures, Location::caller()))) }
 }
 
 pin_project! {
@@ -254,9 +256,7 @@ struct All<K: Kind> {
     /// The first error.
     error: Option<K::Error>,
     /// The first task that took a request handed down; then all must end before there is a result.
-    cancelled: Option<usize>,
-    /// Whether a member has been asked so often that it is waited for no longer; see [`Handle::hand_down`].
-    given_up: bool,
+    cancelled: Cell<Option<usize>>,
 }
 
 impl<K: Kind> All<K> {
@@ -269,8 +269,7 @@ impl<K: Kind> All<K> {
             values,
             left,
             error: None,
-            cancelled: None,
-            given_up: false,
+            cancelled: Cell::new(None),
         }
     }
 }
@@ -282,7 +281,7 @@ impl<K: Kind> Join for All<K> {
     type Output = Result<Vec<K::Value>, K::Error>;
 
     fn poll_join(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { tasks, members, values, left, error, cancelled, given_up } = &mut *self;
+        let Self { tasks, members, values, left, error, cancelled } = &mut *self;
         members.poll(
             cx,
             tasks.len(),
@@ -301,10 +300,10 @@ impl<K: Kind> Join for All<K> {
                 }
             },
         );
-        if *left > 0 && !*given_up && (error.is_none() || cancelled.is_some()) {
+        if *left > 0 && (error.is_none() || cancelled.get().is_some()) {
             return Poll::Pending;
         }
-        Poll::Ready(match (error.take(), *cancelled) {
+        Poll::Ready(match (error.take(), cancelled.get()) {
             (Some(error), _) => Err(error),
             // All have refused, but who awaits them all is cancelled.
             (None, Some(first)) => Err(K::from_join_error(tasks[first].cancelled())),
@@ -312,19 +311,21 @@ impl<K: Kind> Join for All<K> {
         })
     }
 
-    fn hand_down(mut self: Pin<&mut Self>, message: Option<Arc<str>>) {
-        let Self { tasks, cancelled, given_up, .. } = &mut *self;
-        for (index, task) in tasks.iter().enumerate() {
-            if task.hand_down(message.clone()) {
-                cancelled.get_or_insert(index);
-            }
-            *given_up |= task.given_up().get();
-        }
-    }
-
     fn is_cancelled(output: &Self::Output) -> bool {
         let error = output.as_ref().err().and_then(K::join_error);
         error.is_some_and(JoinError::is_cancelled)
+    }
+}
+
+// SAFETY: `live` calls nothing foreign.
+unsafe impl<K: Kind> JoinTasks for All<K> {
+    fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
+        for (index, task) in self.tasks.iter().enumerate() {
+            if let Some(task) = task.live() {
+                self.cancelled.set(self.cancelled.get().or(Some(index)));
+                found(task);
+            }
+        }
     }
 }
 

@@ -114,7 +114,6 @@ where
         result: Cell::new(None),
         settled: Cell::new(false),
         cancelled: Cell::new(false),
-        given_up: Cell::new(false),
         registry,
     }
 }
@@ -245,8 +244,6 @@ pub(crate) struct Spawned<T> {
     settled: Cell<bool>,
     /// Whether `result` was that it was cancelled.
     cancelled: Cell<bool>,
-    /// Set when the awaiter waits no longer; see [`Handle::hand_down`](crate::task::Handle::hand_down).
-    pub(crate) given_up: Cell<bool>,
     registry: Rc<Registry>,
 }
 
@@ -270,11 +267,15 @@ impl<T> Spawned<T> {
 
     /// Asks the task to unwind; false if it has ended.
     pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
+        self.live().is_some_and(|task| task.__cancel(message))
+    }
+
+    /// The task itself, if it has not ended.
+    pub(crate) fn live(&self) -> Option<TaskRef> {
         if self.is_finished() {
-            return false;
+            return None;
         }
-        let task = self.registry.get(self.meta().slot.load(Ordering::Relaxed));
-        task.is_some_and(|task| task.__cancel(message))
+        self.registry.get(self.meta().slot.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_finished(&self) -> bool {

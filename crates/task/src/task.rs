@@ -1,15 +1,15 @@
 //! `Task`: the handle of a task, of the loop or of a group.
+#![expect(unsafe_code, reason = "awaited tasks are found by a request to cancel on its way down")]
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_coro::scope::{Join, LeafScope};
-use asyncio_coro::task::{TaskId, TaskInfo, current_task};
+use asyncio_coro::scope::{Join, JoinTasks, LeafScope};
+use asyncio_coro::task::{TaskId, TaskInfo, TaskRef, current_task};
 use pin_project_lite::pin_project;
 
 use crate::group::ChildHandle;
@@ -68,7 +68,7 @@ pin_project! {
 
 impl<T> Task<T> {
     pub(crate) fn new(handle: Handle<T>) -> Self {
-        Self { leaf: LeafScope::new(handle) }
+        Self { leaf: LeafScope::of_tasks(handle) }
     }
 
     pub(crate) fn handle(&self) -> &Handle<T> {
@@ -242,22 +242,12 @@ impl<T> Handle<T> {
         }
     }
 
-    pub(crate) fn given_up(&self) -> &Cell<bool> {
+    /// The task itself, if it has not ended. Calls no foreign code: a waker of ours is cloned, and the registry looked at.
+    pub(crate) fn live(&self) -> Option<TaskRef> {
         match self {
-            Handle::Loop(task) => &task.given_up,
-            Handle::Child(task) => &task.given_up,
+            Handle::Loop(task) => task.live(),
+            Handle::Child(task) => (!task.is_finished()).then(|| task.task().clone()),
         }
-    }
-
-    /// Hands a request to cancel down to the task, on behalf of who awaits it. Says whether the task took it.
-    ///
-    /// In a circle of tasks that await each other a request would go round for ever. So after [`LAPS`] requests the
-    /// awaiter waits no longer: a circle comes apart, and otherwise nobody has asked that often and been heard.
-    pub(crate) fn hand_down(&self, message: Option<Arc<str>>) -> bool {
-        if !self.is_finished() && self.cancelling() >= LAPS {
-            self.given_up().set(true);
-        }
-        self.cancel(message)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -312,12 +302,7 @@ impl<T> Join for Handle<T> {
         {
             return Poll::Ready(Err(JoinError::new(self.identity(), Reason::Itself)));
         }
-        if self.poll_done(cx).is_pending() {
-            if self.given_up().get() {
-                return Poll::Ready(Err(self.cancelled()));
-            }
-            return Poll::Pending;
-        }
+        ready!(self.poll_done(cx));
         if let Handle::Child(child) = &*self {
             // A failed child has had its group cancel this very task, most likely; that comes first, as in asyncio.
             if child.give_way() {
@@ -328,15 +313,14 @@ impl<T> Join for Handle<T> {
         Poll::Ready(self.take())
     }
 
-    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>) {
-        Handle::hand_down(&self, message);
-    }
-
     fn is_cancelled(output: &Self::Output) -> bool {
         output.as_ref().is_err_and(|error| error.is_cancelled() || error.is_failed())
     }
 }
 
-/// How many requests to cancel one task are outstanding before who awaits it gives up handing down more and waiting.
-/// More than anybody makes by hand; few enough for a circle of thousands of tasks to come apart within a second.
-const LAPS: u32 = 64;
+// SAFETY: `live` calls nothing foreign.
+unsafe impl<T> JoinTasks for Handle<T> {
+    fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
+        self.live().into_iter().for_each(found);
+    }
+}

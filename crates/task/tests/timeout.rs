@@ -195,7 +195,7 @@ fn a_panic_while_the_body_unwinds_goes_on() {
     });
 }
 
-/// Behaviour: WF-05.
+/// Behaviour: WF-03, WF-05.
 #[test]
 fn wait_for_gives_the_value_of_a_done_task_and_cancels_a_late_one() {
     run(async {
@@ -204,6 +204,12 @@ fn wait_for_gives_the_value_of_a_done_task_and_cancels_a_late_one() {
             yield_now().await;
             assert_eq!(wait_for(done, delay).await.unwrap().unwrap(), 7);
         }
+
+        let begun = Rc::new(Cell::new(false));
+        let seen = begun.clone();
+        let fresh = create_task(async move { seen.set(true) });
+        assert!(wait_for(fresh, Duration::ZERO).await.is_err());
+        assert!(!begun.get());
 
         let (late, elapsed) = timed(wait_for(sleep(secs(10)), millis(100))).await;
         assert_eq!((late.is_err(), elapsed), (true, millis(100)));
@@ -220,27 +226,23 @@ fn a_request_in_the_tick_in_which_the_inner_task_ended_is_not_lost_and_neither_i
     run(async {
         let kept = Rc::new(Cell::new(None));
         let result = kept.clone();
-        let (stop, inner_ends) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
-        let inner = create_task({
-            let (stop, inner_ends) = (stop.clone(), inner_ends.clone());
-            async move {
-                sleep(secs(1)).await;
-                inner_ends.set(true);
-                let outer: asyncio_task::TaskRef = stop.take().unwrap();
-                outer.cancel();
-                42
-            }
+        let inner = create_task(async {
+            sleep(secs(1)).await;
+            42
         });
-        let outer = create_task({
-            let stop = stop.clone();
-            async move {
-                stop.set(current_task());
-                result.set(Some(wait_for(inner, secs(5)).await.unwrap().unwrap()));
-                sleep(secs(1)).await;
-            }
+        let outer = create_task(async move {
+            result.set(Some(wait_for(inner, secs(5)).await.unwrap().unwrap()));
+            sleep(secs(1)).await;
         });
-        let (ended, elapsed) = timed(outer).await;
-        assert!(ended.unwrap_err().is_cancelled() && inner_ends.get());
+        let (ended, elapsed) = timed(async move {
+            // Wakes in the tick in which the inner task does, after it.
+            yield_now().await;
+            sleep(secs(1)).await;
+            outer.cancel();
+            outer.await
+        })
+        .await;
+        assert!(ended.unwrap_err().is_cancelled());
         assert_eq!((kept.get(), elapsed), (Some(42), secs(1)));
     });
 }

@@ -1,4 +1,9 @@
+#![expect(unsafe_code, reason = "what is waited for is asked while nobody polls it")]
 //! `LeafScope`: waiting for something that is cancelled by asking it, such as another task.
+//!
+//! A request to cancel is found by a scope when it is polled; but asyncio's goes down from task to awaited task at once, as
+//! far as it gets, so that the innermost one unwinds in the next tick, however many await each other. So a scope that waits
+//! for tasks lets them be found while it rests: see N8 of the tree.
 
 use std::future::Future;
 use std::panic::Location;
@@ -8,8 +13,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::node::{Node, UNWOUND, outside};
-use crate::request::Request;
+use crate::node::{CIRCLE, Leaf, Node, UNWOUND, outside};
+use crate::request::{Request, Wakers};
+use crate::task::TaskRef;
 
 /// Something that runs elsewhere and that a [`LeafScope`] waits for.
 pub trait Join {
@@ -19,12 +25,35 @@ pub trait Join {
     /// Waits for its end. Not called again once it was ready.
     fn poll_join(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output>;
 
-    /// Asks it to end, because the waiting task is to be cancelled, with what that request said. Called once for each
-    /// request, never while it is polled.
-    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>);
-
     /// Whether this end means that it was cancelled.
     fn is_cancelled(output: &Self::Output) -> bool;
+}
+
+/// A [`Join`] that knows how to hand a request down.
+pub trait HandDown: Join {
+    /// Asks it to end, because the waiting task is to be cancelled, with what that request said. Called once for each
+    /// request, at the next poll, never while it is polled itself.
+    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>);
+}
+
+/// A [`Join`] that waits for tasks: a request goes on down to them at once, whoever polls whom.
+///
+/// # Safety
+///
+/// [`each_task`](JoinTasks::each_task) only looks and calls `found`: it polls, wakes and drops nothing, and calls nothing that
+/// might, such as code of a user's.
+pub unsafe trait JoinTasks: Join {
+    /// Calls `found` with each task that has not ended, in the order in which they are to be asked. All of them are asked
+    /// right after.
+    fn each_task(&self, found: &mut dyn FnMut(TaskRef));
+}
+
+/// How a request goes on down.
+enum Down<J> {
+    /// When the scope is polled.
+    Later(fn(Pin<&mut J>, Option<Arc<str>>)),
+    /// When it is made; or when the scope is polled, if it could not be found then.
+    AtOnce,
 }
 
 pin_project! {
@@ -41,7 +70,7 @@ pin_project! {
     /// use std::pin::Pin;
     /// use std::sync::Arc;
     /// use std::task::{Context, Poll};
-    /// use asyncio_coro::scope::{Join, LeafScope};
+    /// use asyncio_coro::scope::{HandDown, Join, LeafScope};
     ///
     /// struct Done(u32);
     /// impl Join for Done {
@@ -49,10 +78,12 @@ pin_project! {
     ///     fn poll_join(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u32> {
     ///         Poll::Ready(self.0)
     ///     }
-    ///     fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {}
     ///     fn is_cancelled(_: &u32) -> bool {
     ///         false
     ///     }
+    /// }
+    /// impl HandDown for Done {
+    ///     fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {}
     /// }
     /// # futures_lite::future::block_on(async {
     /// assert_eq!(LeafScope::new(Done(7)).await, 7);
@@ -62,28 +93,55 @@ pin_project! {
     pub struct LeafScope<J> {
         #[pin]
         join: J,
-        // The newest request handed down; 0 for none.
-        handed: u64,
+        down: Down<J>,
+        #[pin]
+        leaf: Leaf,
         #[pin]
         node: Node,
     }
+
+    impl<J> PinnedDrop for LeafScope<J> {
+        fn drop(this: Pin<&mut Self>) {
+            // Before what is waited for is dropped: N8.
+            this.project().node.rise();
+        }
+    }
 }
 
-impl<J: Join> LeafScope<J> {
+impl<J: HandDown> LeafScope<J> {
     /// Will wait for `join`.
     #[track_caller]
     pub fn new(join: J) -> Self {
-        LeafScope { join, handed: 0, node: Node::new(0, Location::caller()) }
+        // SAFETY: there is nothing to keep.
+        let leaf = unsafe { Leaf::new(None) };
+        let node = Node::new(0, Location::caller());
+        LeafScope { join, down: Down::Later(J::hand_down), leaf, node }
     }
+}
 
+impl<J: JoinTasks> LeafScope<J> {
+    /// Will wait for the tasks of `join`.
+    #[track_caller]
+    pub fn of_tasks(join: J) -> Self {
+        // SAFETY: it is called with what `rest` gives it, a `J`; and it keeps what a `JoinTasks` promises.
+        let leaf = unsafe { Leaf::new(Some(each_task::<J>)) };
+        LeafScope { join, down: Down::AtOnce, leaf, node: Node::new(0, Location::caller()) }
+    }
+}
+
+/// # Safety
+///
+/// `join` must point to a `J`.
+unsafe fn each_task<J: JoinTasks>(join: *const (), found: &mut dyn FnMut(TaskRef)) {
+    // SAFETY: the caller's promise.
+    let join = unsafe { &*join.cast::<J>() };
+    join.each_task(found);
+}
+
+impl<J> LeafScope<J> {
     /// What is waited for.
     pub fn get_ref(&self) -> &J {
         &self.join
-    }
-
-    /// What is waited for, pinned.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut J> {
-        self.project().join
     }
 }
 
@@ -92,26 +150,43 @@ impl<J: Join> Future for LeafScope<J> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<J::Output> {
         let mut this = self.project();
-        let node = this.node.as_ref();
+        let (node, leaf) = (this.node.as_ref(), this.leaf.as_ref());
         if node.base().has(UNWOUND) {
             node.idle(cx);
             return Poll::Pending;
         }
         loop {
+            node.rise();
             let polled = node.poll_inside(|| this.join.as_mut().poll_join(cx));
             if let Poll::Ready(output) = polled {
-                return end::<J>(node, *this.handed, output, cx);
+                return end::<J>(node, leaf.handed.get(), output, cx);
             }
             node.suspend(cx);
+            if leaf.can_rest() {
+                // SAFETY: all three are pinned in this scope, which calls `rise` before it touches the join again, or drops it.
+                unsafe { node.rest_on(leaf, this.join.as_ref()) };
+            }
             let Some(request) = node.requested() else { return Poll::Pending };
             node.unwind_for(Request { is_above: true, ..request });
-            if request.epoch <= *this.handed {
+            if node.base().has(CIRCLE) {
+                node.rise();
+                node.end_unwound();
                 return Poll::Pending;
             }
-            *this.handed = request.epoch;
-            // It may be over at once, with no further wake.
+            if request.epoch <= leaf.handed.get() {
+                return Poll::Pending;
+            }
+            leaf.handed.set(request.epoch);
             let message = node.message_of(request.epoch);
-            outside(|| this.join.as_mut().hand_down(message));
+            match this.down {
+                Down::Later(hand_down) => outside(|| hand_down(this.join.as_mut(), message)),
+                Down::AtOnce => {
+                    let mut wakers = Wakers::default();
+                    wakers.ask_leaf(&leaf, request.epoch, message);
+                    outside(|| wakers.wake());
+                }
+            }
+            // It may be over at once, with no further wake.
         }
     }
 }

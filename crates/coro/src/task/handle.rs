@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::context::Context;
-use crate::node::with_current_task;
+use crate::node::{Base, with_current_task};
+use crate::request::Wakers;
 use crate::task::{LocalInfo, TaskId, TaskInfo};
 
 /// A handle on a task of any kind: `run`'s main future, a task of the loop, a child of a group.
@@ -118,10 +119,21 @@ impl TaskRef {
     /// Makes a request with or without a message. For the tiers above, which hand requests on.
     #[doc(hidden)]
     pub fn __cancel(&self, message: Option<Arc<str>>) -> bool {
-        let Some(inner) = self.local().ask(message) else { return false };
-        self.keep.wake_by_ref();
-        inner.wake();
+        let Some(wakers) = Wakers::ask_task(self, message) else { return false };
+        wakers.wake();
         true
+    }
+
+    /// Puts a request on this task alone, and wakes nobody; false when it has ended.
+    pub(crate) fn ask(&self, epoch: u64, message: Option<Arc<str>>) -> bool {
+        self.local().ask(epoch, message)
+    }
+
+    /// Calls `look` with the root of the task's scopes, if it has begun and not ended. `look` calls no foreign code.
+    pub(crate) fn with_root(&self, look: impl FnOnce(&Base)) {
+        if let Some(root) = self.local().root() {
+            look(root.base());
+        }
     }
 
     /// What the newest request to cancel the task said, if it said anything.

@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::context::{Context, get_or_make};
 use crate::hooks::TaskLabel;
 use crate::node::Root;
-use crate::request::Wakers;
 
 /// The number of a task: unique in the process, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -221,28 +220,28 @@ impl LocalInfo<'_> {
         left
     }
 
-    /// Makes a request to cancel the task, and returns what is to be woken besides the task; `None` when the task has ended.
-    /// The message takes the place of that of an earlier request, also if there is none.
-    pub(crate) fn ask(self, message: Option<Arc<str>>) -> Option<Wakers> {
+    /// Counts a request to cancel the task and puts it on the root; false when the task has ended. The message takes the place
+    /// of that of an earlier request, also if there is none.
+    pub(crate) fn ask(self, epoch: u64, message: Option<Arc<str>>) -> bool {
         if !self.is_live() {
-            return None;
+            return false;
         }
         self.info.cancelling.set(self.info.cancelling.get().saturating_add(1));
-        let (epoch, wakers) = match self.root() {
+        let epoch = match self.root() {
             Some(root) => {
-                let wakers = root.ask();
-                (root.base().request.get(), wakers)
+                root.ask(epoch);
+                epoch
             }
             None => {
                 self.set(CANCEL_EARLY);
-                (0, Wakers::default())
+                0
             }
         };
         if message.is_some() || self.has_extra() {
             let message = message.map(|text| Message { epoch, text });
             self.extra_mut(|extra| extra.message = message);
         }
-        Some(wakers)
+        true
     }
 
     /// Whether the task has been polled.

@@ -70,13 +70,11 @@ impl<T> Slot<T> {
 /// What a [`Task`](crate::Task) of a group holds.
 pub(crate) struct ChildHandle<T> {
     slot: Rc<Slot<T>>,
-    /// Set when the awaiter waits no longer; see [`Handle::hand_down`](crate::task::Handle::hand_down).
-    pub(crate) given_up: Cell<bool>,
 }
 
 impl<T> ChildHandle<T> {
     pub(crate) fn new(slot: Rc<Slot<T>>) -> Self {
-        Self { slot, given_up: Cell::new(false) }
+        Self { slot }
     }
 
     pub(crate) fn task(&self) -> &TaskRef {

@@ -7,10 +7,10 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_coro::scope::{Join, LeafScope};
+use asyncio_coro::scope::{Join, JoinTasks, LeafScope};
+use asyncio_coro::task::TaskRef;
 use pin_project_lite::pin_project;
 
 use crate::group::child::Failed;
@@ -110,7 +110,7 @@ where
         parent: parent.clone(),
     };
     let task = Some(family.create(site, future));
-    LeafScope::new(Starter { task, call, error, parent, gave_way: false }).await
+    LeafScope::of_tasks(Starter { task, call, error, parent, gave_way: false }).await
 }
 
 /// What a child that is starting and its starter share.
@@ -214,24 +214,27 @@ impl<P: Parent<E>, T, V, E> Join for Starter<P, T, V, E> {
             }
             return Poll::Ready(self.end());
         }
-        if task.given_up().get() {
-            return Poll::Ready(self.end());
-        }
         let waker = cx.waker().clone();
         let stale = self.call.starter.replace(Some(waker));
         drop(stale);
         Poll::Pending
     }
 
-    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>) {
-        self.call.state.set(State::Cancelled);
-        if let Some(task) = &self.task {
-            task.hand_down(message);
-        }
-    }
-
     fn is_cancelled(output: &Self::Output) -> bool {
         matches!(output, Err(StartError::Join(error)) if error.is_cancelled())
+    }
+}
+
+// SAFETY: `live` calls nothing foreign.
+unsafe impl<P: Parent<E>, T, V, E> JoinTasks for Starter<P, T, V, E> {
+    fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
+        // A child that has started is no longer ours to cancel: its start is delivered.
+        if self.call.state.get() != State::Started {
+            if let Some(task) = self.task.as_ref().and_then(Handle::live) {
+                self.call.state.set(State::Cancelled);
+                found(task);
+            }
+        }
     }
 }
 
@@ -242,9 +245,6 @@ impl<P: Parent<E>, T, V, E> Starter<P, T, V, E> {
         let has_started = self.call.state.replace(State::Alone) == State::Started;
         if let Some(error) = self.error.take() {
             return Err(StartError::Failed(error));
-        }
-        if !has_started && !task.is_finished() {
-            return Err(StartError::Join(task.cancelled()));
         }
         let has_value = has_started || !task.ended_with(|_| true);
         match self.call.value.take() {
