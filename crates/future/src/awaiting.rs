@@ -27,6 +27,9 @@ impl<T> Place<T> {
             self.id = None;
             return true;
         }
+        if self.id.is_none() {
+            assert!(self.future.is_at_home(), "{}", ANOTHER_LOOP);
+        }
         self.id = Some(self.future.subscribe(cx.waker(), self.id));
         // Cloning a waker is code of the user's, which may just have completed the future.
         let done = self.future.done();
@@ -80,8 +83,8 @@ impl<T: Clone + 'static> Join for Awaiting<T> {
 }
 
 impl<T: Clone + 'static> HandDown for Awaiting<T> {
-    fn hand_down(self: Pin<&mut Self>, _message: Option<Arc<str>>) {
-        self.place.future.cancel();
+    fn hand_down(self: Pin<&mut Self>, message: Option<Arc<str>>) {
+        self.place.future.cancel_because(message);
     }
 }
 
@@ -119,3 +122,6 @@ impl<T> fmt::Debug for WaitDone<T> {
         f.debug_struct("WaitDone").field("done", &self.place.future.done()).finish()
     }
 }
+
+const ANOTHER_LOOP: &str = "a future that is awaited is attached to a different loop than the one that runs; \
+     make it on this loop, or use a concurrent::Future, which may be awaited anywhere";

@@ -4,16 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::IntoFuture;
 use std::mem;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 
 use asyncio_coro::CancelledError;
+use asyncio_coro::context::{Captured, Context};
 use asyncio_coro::scope::LeafScope;
-use asyncio_loop::{EventLoop, get_running_loop};
+use asyncio_loop::{EventLoop, ExceptionContext, get_running_loop};
 
 use crate::awaiting::{Awaiting, WaitDone};
 use crate::error::{InvalidStateError, ResultError};
+use crate::exception::ErrorOf;
+use crate::report;
 use crate::subscribers::{CallbackId, Subscribers};
 
 /// A result that will exist: asyncio's `Future`.
@@ -40,7 +44,9 @@ use crate::subscribers::{CallbackId, Subscribers};
 ///
 /// # Panics
 ///
-/// An await panics when the result was [taken](Self::take_result) away before it was resumed.
+/// - An await panics when the result was [taken](Self::take_result) away before it was resumed.
+/// - An await panics when the future belongs to one loop, another one runs, and the future is not done: asyncio's "attached
+///   to a different loop". It would mostly wait for ever. (Two loops on one thread can meet one after the other.)
 ///
 /// # Examples
 ///
@@ -52,31 +58,46 @@ use crate::subscribers::{CallbackId, Subscribers};
 /// assert_eq!(asyncio_loop::run(async { future.await }).unwrap(), Ok("spam"));
 /// ```
 pub struct Future<T> {
-    inner: Rc<Inner<T>>,
+    pub(crate) inner: Rc<Inner<T>>,
 }
 
-struct Inner<T> {
-    phase: Cell<Phase>,
-    /// Set before `phase` says `Finished`, empty again once taken.
-    value: RefCell<Option<T>>,
+pub(crate) struct Inner<T> {
+    pub(crate) phase: Cell<Phase>,
+    /// Set before `phase` says that there is a result, empty again once taken.
+    pub(crate) value: RefCell<Option<T>>,
     /// Empty once `phase` is not `Pending`.
-    subscribers: RefCell<Subscribers<Subscriber<T>>>,
-    event_loop: Option<EventLoop>,
+    pub(crate) subscribers: RefCell<Subscribers<Subscriber<T>>>,
+    pub(crate) event_loop: Option<EventLoop>,
+    /// What the request to cancel had to say.
+    message: RefCell<Option<Arc<str>>>,
+    /// While an exception is in `value` that nobody has retrieved: how to get it out.
+    pub(crate) unretrieved: Cell<Option<ErrorOf<T>>>,
+    /// Where the future was made.
+    pub(crate) site: &'static Location<'static>,
+    /// Its text is being written: a result that contains its own future must not be shown in itself.
+    pub(crate) is_shown: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Pending,
     Finished,
+    /// As `Finished`, by `set_exception`.
+    Failed,
     Cancelled,
 }
 
-enum Subscriber<T> {
+pub(crate) enum Subscriber<T> {
     Callback(Callback<T>),
     Awaiter(Waker),
 }
 
-type Callback<T> = Box<dyn FnOnce(&Future<T>)>;
+/// A done callback, where it was added, and the context it is to run in.
+pub(crate) struct Callback<T> {
+    function: Box<dyn FnOnce(&Future<T>)>,
+    pub(crate) site: &'static Location<'static>,
+    context: Captured,
+}
 
 impl<T> Future<T> {
     /// A pending future; it belongs to the loop that runs now, if one does.
@@ -88,8 +109,9 @@ impl<T> Future<T> {
     /// assert!(!future.done() && !future.cancelled());
     /// ```
     #[doc(alias = "create_future")]
+    #[track_caller]
     pub fn new() -> Self {
-        Self::with_loop(get_running_loop().ok())
+        Self::with_loop(get_running_loop().ok(), Location::caller())
     }
 
     /// A pending future that belongs to `event_loop`, which need not run yet.
@@ -106,8 +128,9 @@ impl<T> Future<T> {
     /// assert_eq!(event_loop.run_until_complete(async { future.await }).unwrap(), Ok(1));
     /// event_loop.close().unwrap();
     /// ```
+    #[track_caller]
     pub fn new_in(event_loop: &EventLoop) -> Self {
-        Self::with_loop(Some(event_loop.clone()))
+        Self::with_loop(Some(event_loop.clone()), Location::caller())
     }
 
     /// Sets the result and schedules awaiters and callbacks.
@@ -128,13 +151,7 @@ impl<T> Future<T> {
     where
         T: 'static,
     {
-        if self.done() {
-            return Err(InvalidStateError::new(value, self.cancelled()));
-        }
-        // Empty so far, so nothing of the user's is dropped inside this borrow.
-        *self.inner.value.borrow_mut() = Some(value);
-        self.finish(Phase::Finished);
-        Ok(())
+        self.set(value, Phase::Finished)
     }
 
     /// Cancels it: `false` if it was done already. Awaiters get a [`CancelledError`].
@@ -151,11 +168,28 @@ impl<T> Future<T> {
     where
         T: 'static,
     {
-        let pending = !self.done();
-        if pending {
-            self.finish(Phase::Cancelled);
-        }
-        pending
+        self.cancel_because(None)
+    }
+
+    /// Cancels it, as [`cancel`](Self::cancel) does, and says why: awaiters find the message in their [`CancelledError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_future::{Future, ResultError};
+    ///
+    /// let future = Future::<u8>::new();
+    /// assert!(future.cancel_with("no longer needed"));
+    /// let Err(ResultError::Cancelled(error)) = future.result() else { panic!() };
+    /// assert_eq!(error.message(), Some("no longer needed"));
+    /// ```
+    #[doc(alias = "msg")]
+    pub fn cancel_with(&self, message: impl fmt::Display) -> bool
+    where
+        T: 'static,
+    {
+        let message = (!self.done()).then(|| message.to_string().into());
+        self.cancel_because(message)
     }
 
     /// Whether it has a result or was cancelled.
@@ -208,6 +242,7 @@ impl<T> Future<T> {
     /// ```
     pub fn with_result<R>(&self, look: impl FnOnce(&T) -> R) -> Result<R, ResultError> {
         self.check_result()?;
+        self.inner.unretrieved.set(None);
         // The one borrow inside which code of the user runs. It is shared: `look` may look again,
         // and all else asks `phase` first; only `take_result` has to be refused meanwhile.
         match &*self.inner.value.borrow() {
@@ -235,6 +270,7 @@ impl<T> Future<T> {
     /// ```
     pub fn take_result(&self) -> Result<T, ResultError> {
         self.check_result()?;
+        self.inner.unretrieved.set(None);
         let mut value = self.inner.value.try_borrow_mut().map_err(|_| ResultError::Borrowed)?;
         value.take().ok_or(ResultError::Taken)
     }
@@ -242,8 +278,9 @@ impl<T> Future<T> {
     /// Calls `callback` with this future once it is done: through the loop's `call_soon`, in
     /// registration order; scheduled at once if it is done already. Without any loop: inline.
     ///
-    /// Panics of callbacks go to the loop's exception handler. Without a loop the others are
-    /// called, then the first panic goes on in whoever completed the future.
+    /// It runs in a copy of the context of this call. Panics of callbacks go to the loop's exception
+    /// handler, with the place of this call. Without a loop the others are called, then the first panic
+    /// goes on in whoever completed the future.
     ///
     /// # Examples
     ///
@@ -257,22 +294,38 @@ impl<T> Future<T> {
     /// future.set_result(5).unwrap();
     /// assert_eq!(seen.get(), 5); // no loop runs here, so it was called inline
     /// ```
+    #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + 'static) -> CallbackId
     where
         T: 'static,
     {
-        let callback = Box::new(callback);
-        let mut subscribers = self.inner.subscribers.borrow_mut();
-        if !self.done() {
-            return subscribers.add(Subscriber::Callback(callback));
-        }
-        let id = subscribers.skip_id();
-        drop(subscribers);
-        match self.home() {
-            Some(event_loop) => self.call_soon(&event_loop, callback),
-            None => callback(self),
-        }
-        id
+        self.add_callback(Box::new(callback), Captured::copy(), Location::caller())
+    }
+
+    /// As [`add_done_callback`](Self::add_done_callback), in `context` itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_coro::{Context, ContextVar};
+    ///
+    /// static WHO: ContextVar<&str> = ContextVar::new("who");
+    /// let context = Context::new();
+    /// let future = asyncio_future::Future::new();
+    /// future.add_done_callback_in(&context, |_| drop(WHO.set("the callback")));
+    /// future.set_result(()).unwrap();
+    /// assert_eq!((context.get(&WHO), WHO.get()), (Some("the callback"), None));
+    /// ```
+    #[track_caller]
+    pub fn add_done_callback_in(
+        &self,
+        context: &Context,
+        callback: impl FnOnce(&Self) + 'static,
+    ) -> CallbackId
+    where
+        T: 'static,
+    {
+        self.add_callback(Box::new(callback), context.clone().into(), Location::caller())
     }
 
     /// Forgets a callback; `false` if it has been scheduled, or removed before.
@@ -331,14 +384,78 @@ impl<T> Future<T> {
         Rc::ptr_eq(&self.inner, &other.inner)
     }
 
-    fn with_loop(event_loop: Option<EventLoop>) -> Self {
+    fn with_loop(event_loop: Option<EventLoop>, site: &'static Location<'static>) -> Self {
         let inner = Inner {
             phase: Cell::new(Phase::Pending),
             value: RefCell::new(None),
             subscribers: RefCell::new(Subscribers::new()),
             event_loop,
+            message: RefCell::new(None),
+            unretrieved: Cell::new(None),
+            site,
+            is_shown: Cell::new(false),
         };
         Self { inner: Rc::new(inner) }
+    }
+
+    /// Sets the result; `phase` says of which kind.
+    pub(crate) fn set(&self, value: T, phase: Phase) -> Result<(), InvalidStateError<T>>
+    where
+        T: 'static,
+    {
+        if self.done() {
+            return Err(InvalidStateError::new(value, self.cancelled()));
+        }
+        // Empty so far, so nothing of the user's is dropped inside this borrow.
+        *self.inner.value.borrow_mut() = Some(value);
+        self.finish(phase);
+        Ok(())
+    }
+
+    pub(crate) fn cancel_because(&self, message: Option<Arc<str>>) -> bool
+    where
+        T: 'static,
+    {
+        if self.done() {
+            // As asyncio has it: who cancels a failed future does not want to hear of its failure.
+            self.inner.unretrieved.set(None);
+            return false;
+        }
+        *self.inner.message.borrow_mut() = message;
+        self.finish(Phase::Cancelled);
+        true
+    }
+
+    fn add_callback(
+        &self,
+        function: Box<dyn FnOnce(&Self)>,
+        context: Captured,
+        site: &'static Location<'static>,
+    ) -> CallbackId
+    where
+        T: 'static,
+    {
+        let callback = Callback { function, site, context };
+        let mut subscribers = self.inner.subscribers.borrow_mut();
+        if !self.done() {
+            return subscribers.add(Subscriber::Callback(callback));
+        }
+        let id = subscribers.skip_id();
+        drop(subscribers);
+        match self.home() {
+            Some(event_loop) => self.call_soon(&event_loop, callback),
+            None => callback.call(self),
+        }
+        id
+    }
+
+    /// Whether whoever runs now may wait for it: no other loop than its own, if it has one.
+    pub(crate) fn is_at_home(&self) -> bool {
+        match &self.inner.event_loop {
+            // Of the loops of one thread one runs at most.
+            Some(home) => home.is_running() || get_running_loop().is_err(),
+            None => true,
+        }
     }
 
     /// Has `waker` woken when the future is done; `id` is what an earlier call returned.
@@ -370,8 +487,11 @@ impl<T> Future<T> {
     fn check_result(&self) -> Result<(), ResultError> {
         match self.inner.phase.get() {
             Phase::Pending => Err(ResultError::Pending),
-            Phase::Cancelled => Err(ResultError::Cancelled(CancelledError::__new())),
-            Phase::Finished => Ok(()),
+            Phase::Cancelled => {
+                let message = self.inner.message.borrow().clone();
+                Err(ResultError::Cancelled(CancelledError::__with_message(message)))
+            }
+            Phase::Finished | Phase::Failed => Ok(()),
         }
     }
 
@@ -391,7 +511,7 @@ impl<T> Future<T> {
             let serve = AssertUnwindSafe(|| match (subscriber, &home) {
                 (Subscriber::Awaiter(waker), _) => waker.wake(),
                 (Subscriber::Callback(callback), Some(home)) => self.call_soon(home, callback),
-                (Subscriber::Callback(callback), None) => callback(self),
+                (Subscriber::Callback(callback), None) => callback.call(self),
             });
             panicked = panicked.or(panic::catch_unwind(serve).err());
         }
@@ -404,13 +524,26 @@ impl<T> Future<T> {
     where
         T: 'static,
     {
-        let future = self.clone();
+        let (future, site) = (self.clone(), callback.site);
         // A closed loop drops the callback, as it does with all that is still queued in it.
-        drop(event_loop.call_soon(move || callback(&future)));
+        drop(event_loop.call_soon(move || {
+            let called = panic::catch_unwind(AssertUnwindSafe(|| callback.call(&future)));
+            if let Err(payload) = called {
+                let context = ExceptionContext::new("exception in done callback of a future");
+                report::send(context.with_site(site).with_panic(payload));
+            }
+        }));
     }
 
     fn home(&self) -> Option<EventLoop> {
         self.inner.event_loop.clone().or_else(|| get_running_loop().ok())
+    }
+}
+
+impl<T> Callback<T> {
+    fn call(self, future: &Future<T>) {
+        let Self { function, context, .. } = self;
+        context.run(|| function(future));
     }
 }
 
@@ -421,6 +554,7 @@ impl<T> Clone for Future<T> {
 }
 
 impl<T> Default for Future<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
@@ -443,22 +577,5 @@ impl<T: Clone + 'static> IntoFuture for &Future<T> {
     #[track_caller]
     fn into_future(self) -> Self::IntoFuture {
         self.clone().into_future()
-    }
-}
-
-/// As asyncio shows it: `<Future pending cb=2>`, `<Future finished result=42>`, `<Future cancelled>`.
-impl<T: fmt::Debug> fmt::Debug for Future<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.inner.phase.get() {
-            Phase::Pending => match self.inner.subscribers.try_borrow().map_or(0, |s| s.len()) {
-                0 => f.write_str("<Future pending>"),
-                waiting => write!(f, "<Future pending cb={waiting}>"),
-            },
-            Phase::Cancelled => f.write_str("<Future cancelled>"),
-            Phase::Finished => match self.inner.value.try_borrow().as_deref() {
-                Ok(Some(value)) => write!(f, "<Future finished result={value:?}>"),
-                _ => f.write_str("<Future finished>"),
-            },
-        }
     }
 }

@@ -4,6 +4,8 @@
 mod future;
 
 mod awaiting;
+mod debug_text;
+mod exception;
 mod subscribers;
 
 pub mod concurrent;

@@ -67,6 +67,12 @@ impl<S> Subscribers<S> {
         usize::from(self.first.is_some()) + self.rest.len() - self.gone
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &S> {
+        let first = self.first.iter().map(|(_, subscriber)| subscriber);
+        first.chain(self.rest.iter().filter_map(|(_, subscriber)| subscriber.as_ref()))
+    }
+
     fn is_first(&self, id: CallbackId) -> bool {
         matches!(&self.first, Some((first, _)) if *first == id)
     }

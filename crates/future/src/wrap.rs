@@ -44,6 +44,7 @@ use crate::future::Future;
 /// });
 /// assert_eq!(answer.unwrap(), 84);
 /// ```
+#[track_caller]
 pub fn wrap_future<T: Send + 'static>(
     source: concurrent::Future<T>,
 ) -> Result<Future<T>, NoRunningLoop> {

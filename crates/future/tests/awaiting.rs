@@ -73,7 +73,7 @@ fn an_await_that_is_dropped_leaves_no_trace_and_loses_nothing() {
             assert!(poll_once(&mut first).await.is_none());
             assert!(poll_once(&mut second).await.is_none());
             assert!(poll_once(&mut first).await.is_none(), "polled again, listed once");
-            assert_eq!(format!("{future:?}"), "<Future pending cb=2>");
+            assert_eq!(format!("{future:?}"), "<Future pending cb=[<awaiter>, <awaiter>]>");
         }
         assert_eq!(format!("{future:?}"), "<Future pending>");
         future.set_result(5).unwrap();

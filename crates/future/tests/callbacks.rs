@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use asyncio_coro::{Context, ContextVar, yield_now};
 use asyncio_future::Future;
-use asyncio_loop::{EventLoop, get_running_loop, testing};
+use asyncio_loop::{EventLoop, get_running_loop, run, testing};
 
 type Log<T> = Rc<RefCell<Vec<T>>>;
 
@@ -182,4 +183,55 @@ fn a_pending_future_drops_its_callbacks_with_itself() {
     future.add_done_callback(move |_| unreachable!("{seen:?}"));
     drop(future);
     assert_eq!(Rc::strong_count(&witness), 1);
+}
+
+#[test]
+fn a_callback_runs_in_the_context_in_which_it_was_added_or_in_the_one_it_was_given() {
+    static WHO: ContextVar<&str> = ContextVar::new("who");
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let note = || {
+        let log = log.clone();
+        move |_: &Future<()>| log.borrow_mut().push(WHO.get())
+    };
+    let given = Context::new();
+    given.run(|| drop(WHO.set("given")));
+    let complete = |future: &Future<()>| {
+        let token = WHO.set("added");
+        future.add_done_callback(note());
+        future.add_done_callback_in(&given, note());
+        WHO.reset(token).unwrap();
+        future.add_done_callback(note());
+        drop(WHO.set("completed"));
+        future.set_result(()).unwrap();
+        future.add_done_callback(note());
+    };
+    Context::new().run(|| complete(&Future::new()));
+    let expected = [Some("added"), Some("given"), None, Some("completed")];
+    assert_eq!(log.take(), expected, "without a loop");
+    run(async {
+        complete(&Future::new());
+        yield_now().await;
+    })
+    .unwrap();
+    assert_eq!(log.take(), expected, "on a loop");
+}
+
+#[test]
+fn a_callback_that_panics_is_reported_with_the_place_where_it_was_added() {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let sink = reports.clone();
+    run(async {
+        let event_loop = get_running_loop().unwrap();
+        event_loop.set_exception_handler(move |_, context| {
+            sink.borrow_mut().push((context.to_string(), context.site().unwrap().file()));
+        });
+        let future = Future::new();
+        future.add_done_callback(|_| panic!("no such luck"));
+        future.set_result(()).unwrap();
+        yield_now().await;
+    })
+    .unwrap();
+    let reports = reports.take();
+    assert!(reports.len() == 1 && reports[0].0.contains("no such luck"), "{reports:?}");
+    assert_eq!(reports[0].1, file!());
 }

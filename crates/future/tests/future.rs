@@ -99,17 +99,3 @@ fn a_future_belongs_to_the_loop_that_runs_or_that_is_named() {
     assert!(home.unwrap().unwrap().handle().same_loop(&event_loop.handle()));
     event_loop.close().unwrap();
 }
-
-#[test]
-fn debug_text_says_the_state_the_result_and_how_many_wait() {
-    let future = Future::new();
-    assert_eq!(format!("{future:?}"), "<Future pending>");
-    future.add_done_callback(|_| ());
-    future.add_done_callback(|_| ());
-    assert_eq!(format!("{future:?}"), "<Future pending cb=2>");
-    future.set_result(4).unwrap();
-    assert_eq!(format!("{future:?}"), "<Future finished result=4>");
-    let future = Future::<u8>::new();
-    future.cancel();
-    assert_eq!(format!("{future:?}"), "<Future cancelled>");
-}
