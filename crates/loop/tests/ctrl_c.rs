@@ -49,6 +49,22 @@ const SCENARIOS: &[Row] = &[
         },
     ),
     (
+        // Behaviour: BEV-22.
+        "an_interruption_is_the_result_of_run_and_reported_to_nobody_else",
+        || {
+            let event_loop = EventLoop::new().unwrap();
+            event_loop.set_exception_handler(|_, context| say(context.message()));
+            let result = testing::run_with(&event_loop, async {
+                raise();
+                pending::<()>().await;
+            });
+            assert!(matches!(result, Err(RunError::Interrupted(_))));
+            drop(event_loop);
+            ExitCode::SUCCESS
+        },
+        |scenario| assert_eq!(scenario.end().code(), Some(0)),
+    ),
+    (
         "ctrl_c_reaches_a_main_that_is_always_busy",
         || {
             let result = run(async {

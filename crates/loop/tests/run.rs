@@ -202,6 +202,22 @@ fn a_panic_in_run_until_complete_leaves_the_loop_usable() {
     assert_eq!(event_loop.run_until_complete(async { 3 }).unwrap(), 3);
 }
 
+/// Behaviour: BEV-23.
+#[test]
+fn after_a_panic_came_out_of_a_run_a_twice_deferred_stop_still_ends_the_next_one() {
+    let event_loop = EventLoop::new().unwrap();
+    let result =
+        catch_unwind(AssertUnwindSafe(|| event_loop.run_until_complete(async { panic!("main") })));
+    assert!(result.is_err());
+    let outer = event_loop.clone();
+    event_loop.call_soon(move || {
+        let inner = outer.clone();
+        outer.call_soon(move || inner.stop());
+    });
+    event_loop.run_forever().unwrap();
+    event_loop.close().unwrap();
+}
+
 #[test]
 fn the_clock_of_tier_one_is_the_loops_while_it_runs() {
     let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();

@@ -221,6 +221,37 @@ fn the_end_of_run_cancels_all_tasks_and_waits_for_their_cleanup() {
     assert_eq!(events.take(), ["main ends", "a cleaned up", "b cleaned up"]);
 }
 
+/// Behaviour: RUN-05.
+#[test]
+fn what_fails_while_the_end_of_run_cancels_it_is_reported_and_costs_the_others_nothing() {
+    let log = Log::default();
+    let events = log.clone();
+    let (event_loop, _clock) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();
+    let reports = log.clone();
+    event_loop.set_exception_handler(move |_, context| {
+        let (task, panic) = (context.task().unwrap(), context.panic_message().unwrap());
+        reports.push(format!("{task}: {panic}"));
+    });
+    let value = testing::run_with(&event_loop, async {
+        for name in ["fails", "ends"] {
+            let log = log.clone();
+            let task = create_task(async move {
+                try_finally(pending::<()>(), async || {
+                    sleep(secs(1)).await;
+                    assert!(name != "fails", "zero divided");
+                    log.push("cleaned up");
+                })
+                .await;
+            });
+            task.set_name(name);
+        }
+        yield_now().await;
+        "the value"
+    });
+    assert_eq!(value.unwrap(), "the value");
+    assert_eq!(events.take(), ["fails: zero divided", "cleaned up"]);
+}
+
 #[test]
 fn a_task_created_by_a_cleanup_at_the_end_gets_its_turn() {
     let log = Log::default();
