@@ -7,6 +7,8 @@ pub mod hooks;
 mod isolate;
 mod node;
 mod panics;
+#[cfg(doctest)]
+mod refused;
 mod request;
 pub mod scope;
 pub mod task;

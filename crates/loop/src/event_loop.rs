@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use asyncio_coro::task::TaskRef;
 
+use crate::async_generators::AsyncGenerators;
 use crate::clock::Clock;
 use crate::config::GracePeriods;
 use crate::debug::Debug;
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) debug: Debug,
     pub(crate) observers: Observers,
     pub(crate) watchdog: Watchdog,
+    pub(crate) generators: AsyncGenerators,
     /// Who waits until nothing can run.
     pub(crate) blocked: Blocked,
     /// How many drive the loop as a guest of another one.
@@ -179,6 +181,7 @@ impl EventLoop {
             debug: Debug::default(),
             observers: Observers::default(),
             watchdog: Watchdog::default(),
+            generators: AsyncGenerators::default(),
             blocked: Blocked::default(),
             guests: Cell::default(),
             wait_limit: Cell::default(),

@@ -10,6 +10,7 @@ mod scheduling;
 mod shutdown;
 mod tick;
 // What it consists of.
+mod async_generators;
 mod clock;
 mod debug;
 mod fork;

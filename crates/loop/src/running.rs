@@ -98,15 +98,22 @@ impl Drop for Running<'_> {
 
 /// What tier 1 asks of a loop is answered by this one until this is dropped.
 pub(crate) struct TierHooks {
-    previous: Option<(Option<Rc<dyn hooks::Clock>>, Option<Rc<dyn hooks::Reporter>>)>,
+    previous: Option<PreviousHooks>,
 }
+
+type PreviousHooks = (
+    Option<Rc<dyn hooks::Clock>>,
+    Option<Rc<dyn hooks::Reporter>>,
+    Option<Rc<dyn hooks::GeneratorHooks>>,
+);
 
 impl TierHooks {
     /// A loop that is being dropped leaves them as they are: nothing can own it any more.
     pub(crate) fn set(inner: &Inner) -> Self {
         let previous = inner.this.upgrade().map(|inner| {
             let clock = hooks::set_clock(Some(inner.clone()));
-            (clock, hooks::set_reporter(Some(inner)))
+            let reporter = hooks::set_reporter(Some(inner.clone()));
+            (clock, reporter, hooks::set_generator_hooks(Some(inner)))
         });
         Self { previous }
     }
@@ -114,9 +121,10 @@ impl TierHooks {
 
 impl Drop for TierHooks {
     fn drop(&mut self) {
-        if let Some((clock, reporter)) = self.previous.take() {
+        if let Some((clock, reporter, generators)) = self.previous.take() {
             hooks::set_clock(clock);
             hooks::set_reporter(reporter);
+            hooks::set_generator_hooks(generators);
         }
     }
 }
@@ -144,6 +152,10 @@ impl hooks::Reporter for Inner {
             }
             Report::DropPanicked { task, message, .. } => {
                 (ExceptionContext::new(format!("panic in a destructor: {message}")), task)
+            }
+            Report::IgnoredExit { task, site, .. } => {
+                let message = "an async generator yielded while it was being closed";
+                (ExceptionContext::new(message).with_site(site), task)
             }
             other => (ExceptionContext::new(other.to_string()), None),
         };

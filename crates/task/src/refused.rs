@@ -72,3 +72,24 @@ fn a_sleep_of_not_a_number() {}
 /// ```
 #[cfg(doctest)]
 fn a_good_argument_and_one_that_is_no_future() {}
+
+/// A future that a task drives is the task's: nobody else can await it.
+///
+/// Behaviour: PEP-04.
+///
+/// ```compile_fail,E0382
+/// # async fn example() {
+/// let coroutine = async { 42 };
+/// let task = asyncio_task::create_task(coroutine);
+/// coroutine.await;
+/// # }
+/// ```
+/// ```
+/// # asyncio_loop::run(async {
+/// let coroutine = async { 42 };
+/// let task = asyncio_task::create_task(coroutine);
+/// assert_eq!(task.await.unwrap(), 42);
+/// # }).unwrap();
+/// ```
+#[cfg(doctest)]
+fn awaiting_what_a_task_drives() {}
