@@ -41,7 +41,7 @@ flat! {
         yield_now;
     event_loop: Exit RunError Runner get_running_loop run;
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
-        current_task gather interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
+        create_try_task current_task eager_task_factory gather interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
     queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
     stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;
@@ -51,9 +51,9 @@ in_modules! {
     coro: AsyncClose AsyncContextManager AsyncGenerator Stream StreamExt aclosing generator scoped_generator
         try_generator;
     event_loop: Config CtrlC EventLoop GracePeriods Guest Handle Interrupted IoHandle LoopHandle
-        ShutdownReport Signal SignalError Signals ThreadSafeHandle TimerHandle ctrl_c signals testing;
+        ShutdownReport Signal SignalError Signals ThreadSafeHandle TimerHandle ctrl_c report_exception signals testing;
     future: Future InvalidStateError concurrent wrap_future;
-    task: OwnedTaskGroup StartError TaskLoopHandleExt TaskStatus interval_at;
+    task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus interval_at register_task;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

@@ -42,8 +42,9 @@ pub use asyncio_loop::{Exit, RunError, Runner, get_running_loop, run};
 #[doc(no_inline)]
 pub use asyncio_task::{
     ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, Timeout, TimeoutError, all_tasks,
-    create_task, current_task, gather, interval, run_coroutine_threadsafe, shield, sleep,
-    sleep_until, timeout, timeout_at, try_gather, wait, wait_for,
+    create_task, create_try_task, current_task, eager_task_factory, gather, interval,
+    run_coroutine_threadsafe, shield, sleep, sleep_until, timeout, timeout_at, try_gather, wait,
+    wait_for,
 };
 
 #[doc(no_inline)]
@@ -65,5 +66,5 @@ pub mod prelude {
     pub use asyncio_coro::{AsyncClose as _, Stream as _, StreamExt as _};
 
     #[doc(no_inline)]
-    pub use asyncio_task::TaskLoopHandleExt as _;
+    pub use asyncio_task::{TaskLoopExt as _, TaskLoopHandleExt as _};
 }

@@ -238,6 +238,6 @@ pub(crate) fn call(callback: impl FnOnce(), site: &'static Location<'static>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
         let context =
             ExceptionContext::new("exception in callback").with_site(site).with_panic(panic);
-        running::report(context);
+        running::report_exception(context);
     }
 }

@@ -58,7 +58,7 @@ pub use crate::ready::{Entry, EntryVTable};
 pub use crate::remote::ExternalWork;
 pub use crate::run::{Exit, RunError, run};
 pub use crate::runner::Runner;
-pub use crate::running::get_running_loop;
+pub use crate::running::{get_running_loop, report_exception};
 pub use crate::shutdown::{CloseHook, ShutdownReport};
 pub use crate::signals::{CtrlC, Interrupted, Signal, SignalError, Signals, ctrl_c, signals};
 pub use crate::sock::sock_connect;

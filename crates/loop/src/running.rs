@@ -202,8 +202,24 @@ pub(crate) fn is_any_running() -> bool {
     RUNNING.get().is_some()
 }
 
-/// Gives a report to the loop this thread is in.
-pub(crate) fn report(context: ExceptionContext) {
+/// Reports an error that nobody awaits to the loop this thread is in, running it or closing it; to the log, if it is in
+/// none.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_loop::{EventLoop, ExceptionContext, report_exception, testing};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let called = Rc::new(Cell::new(false));
+/// event_loop.set_exception_handler({ let called = called.clone(); move |_, _| called.set(true) });
+/// event_loop.call_soon(|| report_exception(ExceptionContext::new("connection lost twice")));
+/// testing::run_once(&event_loop)?;
+/// assert!(called.get());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn report_exception(context: ExceptionContext) {
     with(|inner| match inner {
         Some(inner) => inner.report(context),
         None => context.log(),

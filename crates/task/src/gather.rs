@@ -15,10 +15,11 @@ use asyncio_coro::task::TaskRef;
 use asyncio_loop::get_running_loop;
 use pin_project_lite::pin_project;
 
+use crate::builder::Builder;
 use crate::join_error::JoinError;
 use crate::members::Members;
+use crate::output::Opaque;
 use crate::report;
-use crate::spawn;
 use crate::task::Handle;
 
 /// Makes a task of each future, at once and in order, and gives all their values in that order.
@@ -339,7 +340,10 @@ where
     match get_running_loop() {
         Ok(event_loop) => futures
             .into_iter()
-            .map(|future| Handle::Loop(spawn::spawn(&event_loop, site, future.into_future())))
+            .map(|future| {
+                let future = future.into_future();
+                Builder::new().spawn::<_, Opaque>(&event_loop, site, future)
+            })
             .collect(),
         Err(error) => panic!("gather: {error}"),
     }

@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use asyncio_coro::CancelledError;
-use asyncio_coro::task::{TaskId, TaskRef};
+use asyncio_coro::task::{LocalInfo, TaskId, TaskRef};
 
 /// Why awaiting a [`Task`](crate::Task) gave no value: it was cancelled, or it panicked.
 ///
@@ -42,18 +42,25 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn new(id: TaskId, name: Option<String>, site: &'static Location<'static>) -> Self {
-        Self { id, name: name.map_or_else(OnceLock::new, OnceLock::from), site }
-    }
-
     pub(crate) fn name(&self) -> &str {
         self.name.get_or_init(|| self.id.default_name())
     }
 }
 
+impl From<LocalInfo<'_>> for Identity {
+    fn from(task: LocalInfo<'_>) -> Self {
+        let (info, name) = (task.info(), task.given_name());
+        Self {
+            id: info.id(),
+            name: name.map_or_else(OnceLock::new, OnceLock::from),
+            site: info.site(),
+        }
+    }
+}
+
 impl From<&TaskRef> for Identity {
     fn from(task: &TaskRef) -> Self {
-        Self::new(task.id(), task.given_name(), task.site())
+        Self::from(task.local())
     }
 }
 

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod builder;
 mod create;
 mod task;
+mod task_loop;
 
+mod done_callbacks;
 mod join_error;
+mod output;
 mod registry;
 mod report;
 mod spawn;
@@ -28,16 +32,19 @@ mod refused;
 
 pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 
-pub use self::create::create_task;
+pub use self::builder::Builder;
+pub use self::create::{create_task, create_try_task};
+pub use self::done_callbacks::{CallbackId, DoneTask};
 pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};
 pub use self::group::{ExceptionGroup, OwnedTaskGroup, StartError, TaskGroup, TaskStatus};
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::join_error::JoinError;
-pub use self::registry::all_tasks;
+pub use self::registry::{Registered, all_tasks, register_task};
 pub use self::run_coroutine_threadsafe::{TaskLoopHandleExt, run_coroutine_threadsafe};
 pub use self::shield::shield;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::task::Task;
+pub use self::task_loop::{TaskFactory, TaskLoopExt, eager_task_factory};
 pub use self::timeout::{
     RescheduleError, Timed, Timeout, TimeoutError, timeout, timeout_at, wait_for,
 };

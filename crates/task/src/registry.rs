@@ -7,6 +7,7 @@
 //! them, but closing never waits for them: they live and die inside a root, and a forgotten group must not block the end.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,8 +15,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use asyncio_coro::task::TaskRef;
-use asyncio_loop::{CloseHook, EventLoop, GracePeriods, get_running_loop};
+use asyncio_loop::{CloseHook, EventLoop, GracePeriods};
 use slab::Slab;
+
+use crate::builder::{Builder, running};
+use crate::done_callbacks::DoneCallbacks;
+use crate::task_loop::TaskFactory;
 
 /// All live tasks of one loop.
 #[derive(Default)]
@@ -33,6 +38,9 @@ pub(crate) struct Registry {
     undrained: Cell<usize>,
     /// Who waits for them.
     drainer: Cell<Option<Waker>>,
+    /// What is to be called when tasks end.
+    callbacks: DoneCallbacks,
+    factory: RefCell<Option<TaskFactory>>,
 }
 
 struct Entry {
@@ -78,7 +86,38 @@ impl Registry {
                 }
             }
         }
+        if task.local().__is_marked() {
+            self.callbacks.ended(&task);
+        }
         drop(task);
+    }
+
+    /// What is to be called when tasks end.
+    pub(crate) fn callbacks(&self) -> &DoneCallbacks {
+        &self.callbacks
+    }
+
+    /// What the loop's factory makes of `builder`.
+    #[inline]
+    pub(crate) fn prepare(&self, builder: Builder) -> Builder {
+        match self.factory() {
+            None => builder,
+            Some(factory) => factory(builder),
+        }
+    }
+
+    pub(crate) fn factory(&self) -> Option<TaskFactory> {
+        self.factory.borrow().clone()
+    }
+
+    pub(crate) fn set_factory(&self, factory: Option<TaskFactory>) {
+        let previous = self.factory.replace(factory);
+        drop(previous);
+    }
+
+    /// Every live task, oldest first.
+    pub(crate) fn live(&self) -> Vec<TaskRef> {
+        self.tasks(|entry| entry.task.is_live())
     }
 
     /// The task in `slot`.
@@ -157,6 +196,8 @@ impl CloseHook for CancelAll {
         // Only children of forgotten groups can be left; nobody will ever take them off.
         let left = self.0.entries.take();
         drop(left);
+        self.0.callbacks.clear();
+        self.0.set_factory(None);
     }
 }
 
@@ -185,9 +226,51 @@ fn named(task: &TaskRef) -> String {
 #[must_use]
 #[track_caller]
 pub fn all_tasks() -> Vec<TaskRef> {
-    match get_running_loop() {
-        Ok(event_loop) => Registry::of(&event_loop).tasks(|_| true),
-        Err(error) => panic!("all_tasks: {error}"),
+    Registry::of(&running("all_tasks")).live()
+}
+
+/// Lists a task that is driven by something else than this crate in [`all_tasks`], until the guard is dropped or the task
+/// has ended. The end of the loop does not wait for it.
+///
+/// For those who build a kind of task of their own around a [`TaskScope`](asyncio_coro::task::TaskScope).
+///
+/// # Panics
+///
+/// Panics when no loop is running on this thread.
+///
+/// ```
+/// use asyncio_task::{all_tasks, current_task, register_task};
+/// asyncio_loop::run(async {
+///     let main = current_task().unwrap(); // tier 2 drives it
+///     let listed = register_task(&main);
+///     assert_eq!(all_tasks(), [main]);
+///     drop(listed);
+///     assert!(all_tasks().is_empty());
+/// })?;
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
+#[track_caller]
+pub fn register_task(task: &TaskRef) -> Registered {
+    let registry = Registry::of(&running("register_task"));
+    Registered { slot: registry.enter(task.clone(), false), registry }
+}
+
+/// Keeps a task listed; see [`register_task`].
+#[must_use = "the task is listed only while this lives"]
+pub struct Registered {
+    slot: u32,
+    registry: Rc<Registry>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.leave(self.slot);
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").field("task", &self.registry.get(self.slot)).finish()
     }
 }
 

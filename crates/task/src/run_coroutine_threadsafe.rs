@@ -16,9 +16,9 @@ use asyncio_future::concurrent::{self, Completion, Promise};
 use asyncio_loop::{LoopHandle, get_running_loop};
 use pin_project_lite::pin_project;
 
+use crate::builder::Builder;
+use crate::output::Opaque;
 use crate::report;
-use crate::spawn;
-use crate::task::{Handle, Task};
 
 /// Has `event_loop` run a coroutine as a task, from whichever thread this is called, and gives the future of its result.
 ///
@@ -129,7 +129,7 @@ where
         let body = Some(make().into_future());
         let relay = Relay { body, promise: promise.clone(), is_begun: false, is_asked: false };
         let event_loop = get_running_loop().expect("a loop that calls back is running");
-        drop(Task::new(Handle::Loop(spawn::spawn(&event_loop, site, relay))));
+        drop(Builder::new().spawn::<_, Opaque>(&event_loop, site, relay));
     }));
     if let Err(payload) = started {
         report::not_started(&*payload, site);

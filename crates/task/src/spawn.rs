@@ -23,6 +23,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -31,13 +32,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
-use async_task::{Builder, FallibleTask, Runnable};
+use async_task::{FallibleTask, Runnable};
 use asyncio_coro::context::Captured;
 use asyncio_coro::task::{LocalInfo, TaskEnd, TaskInfo, TaskRef, TaskScope};
 use asyncio_loop::{Entry, EntryVTable, EventLoop, LoopHandle, Work};
 use pin_project_lite::pin_project;
 
+use crate::builder::Builder;
 use crate::join_error::{Identity, JoinError};
+use crate::output::{ErrorOf, Look};
 use crate::registry::Registry;
 use crate::report;
 
@@ -61,10 +64,6 @@ impl Meta {
         // SAFETY: by S1: the metadata is reached from the future and from the handle, both `!Send`.
         unsafe { self.info.local() }
     }
-
-    fn identity(&self) -> Identity {
-        Identity::new(self.info.id(), self.local().given_name(), self.info.site())
-    }
 }
 
 /// How a task ended, as async-task keeps it for the handle.
@@ -76,46 +75,59 @@ enum Outcome<T> {
     Gone,
 }
 
-/// Creates a task on `event_loop` and queues its first step.
-pub(crate) fn spawn<F>(
+/// Creates a task on `event_loop`, and queues its first step or takes it, as `builder` says.
+#[inline]
+pub(crate) fn spawn<F, L>(
     event_loop: &EventLoop,
+    registry: Rc<Registry>,
     site: &'static Location<'static>,
+    builder: Builder,
     future: F,
 ) -> Spawned<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
+    L: Look<F::Output>,
 {
-    let registry = Registry::of(event_loop);
+    let (name, context, is_eager) = builder.into_parts();
     let meta = Meta {
         info: TaskInfo::with_site(site),
         home: event_loop.handle(),
         slot: AtomicU32::new(u32::MAX),
         held: AtomicBool::new(true),
     };
-    let builder = Builder::new().propagate_panic(false).metadata(meta);
+    let spawner = async_task::Builder::new().propagate_panic(false).metadata(meta);
     let member = registry.clone();
     let wrap = |meta: &Meta| {
         // SAFETY: by S3 the metadata outlives the future that is made here.
-        unsafe { Driven::new(future, NonNull::from(meta), member) }
+        unsafe { Driven::<F, L>::new(future, NonNull::from(meta), context, member) }
     };
     // SAFETY: the future is 'static, and by S1 polled and dropped on this thread; `schedule` borrows nothing.
-    let (runnable, task) = unsafe { builder.spawn_unchecked(wrap, schedule) };
+    let (runnable, task) = unsafe { spawner.spawn_unchecked(wrap, schedule) };
     let info = NonNull::from(&runnable.metadata().info);
     // SAFETY: by S3 the waker keeps the metadata.
     let listed = unsafe { TaskRef::new(info, runnable.waker()) };
     let slot = registry.enter(listed, true);
     runnable.metadata().slot.store(slot, Ordering::Relaxed);
-    let meta = NonNull::from(runnable.metadata());
-    runnable.schedule();
-    Spawned {
-        meta,
+    let spawned = Spawned {
+        meta: NonNull::from(runnable.metadata()),
         task: Cell::new(Some(task.fallible())),
         result: Cell::new(None),
         settled: Cell::new(false),
-        cancelled: Cell::new(false),
+        seen: Cell::new(false),
+        error: L::ERROR,
         registry,
+    };
+    if let Some(name) = name {
+        spawned.local().set_name(name);
     }
+    if is_eager && event_loop.is_running() {
+        // By S1, this being the loop's thread. Whoever wakes the task meanwhile has it queued after this step.
+        runnable.run();
+    } else {
+        event_loop.schedule(into_entry(runnable));
+    }
+    spawned
 }
 
 /// async-task's schedule function: zero-sized, so that a wake does not clone a waker first.
@@ -163,11 +175,12 @@ unsafe fn describe(task: NonNull<()>) -> Work {
 
 pin_project! {
     /// The future that async-task sees: never unwinds, and takes the task off the registry when it goes.
-    struct Driven<F: Future> {
+    struct Driven<F: Future, L> {
         // Dropped first: while user code runs in its drop the task is still listed.
         #[pin]
         scope: TaskScope<F>,
         membership: Membership,
+        look: PhantomData<L>,
     }
 }
 
@@ -177,17 +190,23 @@ struct Membership {
     registry: Rc<Registry>,
 }
 
-impl<F: Future> Driven<F> {
+impl<F: Future, L> Driven<F, L> {
     /// # Safety
     ///
     /// `meta` must outlive the result.
-    unsafe fn new(future: F, meta: NonNull<Meta>, registry: Rc<Registry>) -> Self {
+    unsafe fn new(
+        future: F,
+        meta: NonNull<Meta>,
+        context: Captured,
+        registry: Rc<Registry>,
+    ) -> Self {
         // SAFETY: the caller's promise.
         let info = NonNull::from(&unsafe { meta.as_ref() }.info);
         Self {
             // SAFETY: the caller's promise; and by S3 the waker that async-task polls with keeps the metadata.
-            scope: unsafe { TaskScope::new(future, info, Captured::copy()) },
+            scope: unsafe { TaskScope::new(future, info, context) },
             membership: Membership { meta, registry },
+            look: PhantomData,
         }
     }
 }
@@ -199,7 +218,7 @@ impl Membership {
     }
 }
 
-impl<F: Future> Future for Driven<F> {
+impl<F: Future, L: Look<F::Output>> Future for Driven<F, L> {
     type Output = Outcome<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -211,15 +230,17 @@ impl<F: Future> Future for Driven<F> {
             Ok(value) if held => Outcome::Value(value),
             Ok(value) => {
                 // S5: nobody wants the value; async-task would abort if its drop panicked.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                    report::panic(meta.identity(), payload);
+                let dropped =
+                    catch_unwind(AssertUnwindSafe(|| drop_unseen(value, L::ERROR, meta.local())));
+                if let Err(payload) = dropped {
+                    report::panic(Identity::from(meta.local()), payload);
                 }
                 Outcome::Gone
             }
             Err(TaskEnd::Cancelled) => Outcome::Cancelled,
             Err(TaskEnd::Panicked(payload)) if held => Outcome::Panicked(payload),
             Err(TaskEnd::Panicked(payload)) => {
-                report::panic(meta.identity(), payload);
+                report::panic(Identity::from(meta.local()), payload);
                 Outcome::Gone
             }
         })
@@ -229,6 +250,13 @@ impl<F: Future> Future for Driven<F> {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.registry.leave(self.meta().slot.load(Ordering::Relaxed));
+    }
+}
+
+/// Drops an output that nobody will see. If there is an error in it, somebody hears of that.
+fn drop_unseen<T>(output: T, error: Option<ErrorOf<T>>, task: LocalInfo<'_>) {
+    if let Some(error) = error.and_then(|error_of| error_of(output)) {
+        report::error(Identity::from(task), error);
     }
 }
 
@@ -242,8 +270,10 @@ pub(crate) struct Spawned<T> {
     result: Cell<Option<Result<T, JoinError>>>,
     /// Whether `result` has been filled, even if it has been taken since.
     settled: Cell<bool>,
-    /// Whether `result` was that it was cancelled.
-    cancelled: Cell<bool>,
+    /// Whether somebody has looked at `result`, or does not want to know.
+    seen: Cell<bool>,
+    /// What finds the error in an output that nobody sees.
+    error: Option<ErrorOf<T>>,
     registry: Rc<Registry>,
 }
 
@@ -253,20 +283,16 @@ impl<T> Spawned<T> {
         unsafe { self.meta.as_ref() }
     }
 
-    pub(crate) fn info(&self) -> &TaskInfo {
-        &self.meta().info
-    }
-
     pub(crate) fn local(&self) -> LocalInfo<'_> {
         self.meta().local()
     }
 
-    pub(crate) fn identity(&self) -> Identity {
-        self.meta().identity()
-    }
-
-    /// Asks the task to unwind; false if it has ended.
+    /// Asks the task to unwind; false if it has ended. Who cancels a task that has failed knows what became of it.
     pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
+        if self.is_finished() {
+            self.seen.set(true);
+            return false;
+        }
         self.live().is_some_and(|task| task.__cancel(message))
     }
 
@@ -299,11 +325,13 @@ impl<T> Spawned<T> {
         self.task.set(Some(task));
         let result = match ready!(polled) {
             Some(Outcome::Value(value)) => Ok(value),
-            Some(Outcome::Panicked(payload)) => Err(JoinError::panicked(self.identity(), payload)),
+            Some(Outcome::Panicked(payload)) => {
+                Err(JoinError::panicked(Identity::from(self.local()), payload))
+            }
             // Nothing at all: the loop was closed over it.
             Some(Outcome::Cancelled | Outcome::Gone) | None => {
-                self.cancelled.set(true);
-                Err(JoinError::cancelled(self.identity(), self.local().cancel_message()))
+                let local = self.local();
+                Err(JoinError::cancelled(Identity::from(local), local.cancel_message()))
             }
         };
         self.settled.set(true);
@@ -311,24 +339,14 @@ impl<T> Spawned<T> {
         Poll::Ready(())
     }
 
-    /// Whether the task has ended and was cancelled, also if its result has been taken.
-    pub(crate) fn was_cancelled(&self) -> bool {
-        self.is_finished()
-            && self.poll_done(&mut Context::from_waker(Waker::noop())).is_ready()
-            && self.cancelled.get()
+    /// Where how the task ended is kept, once that has been learned and until it is taken.
+    pub(crate) fn result(&self) -> &Cell<Option<Result<T, JoinError>>> {
+        &self.result
     }
 
-    /// How the task ended; once.
-    pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
-        self.result.take()
-    }
-
-    /// Looks at how the task ended, if it has been learned and not taken.
-    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
-        let result = self.result.take()?;
-        let seen = look(&result);
-        self.result.set(Some(result));
-        Some(seen)
+    /// Somebody has seen how the task ended.
+    pub(crate) fn mark_seen(&self) {
+        self.seen.set(true);
     }
 }
 
@@ -340,14 +358,16 @@ impl<T> Drop for Spawned<T> {
         } else {
             self.meta().held.store(false, Ordering::Relaxed);
         }
-        let unseen = self.result.take();
+        let left = self.result.take();
         let task = self.task.take();
-        if let Some(Err(error)) = unseen {
-            report::unseen(error);
-        } else {
-            drop(unseen);
+        match left {
+            _ if self.seen.get() => drop(left),
+            Some(Ok(output)) => drop_unseen(output, self.error, self.local()),
+            Some(Err(error)) => report::unseen(error),
+            None => {}
         }
         if let Some(task) = task {
+            // The metadata may go with it.
             task.detach();
         }
     }

@@ -1,6 +1,7 @@
 //! `Task`: the handle of a task, of the loop or of a group.
 #![expect(unsafe_code, reason = "awaited tasks are found by a request to cancel on its way down")]
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -9,11 +10,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_coro::scope::{Join, JoinTasks, LeafScope};
-use asyncio_coro::task::{TaskId, TaskInfo, TaskRef, current_task};
+use asyncio_coro::task::{LocalInfo, TaskId, TaskInfo, TaskRef, current_task};
 use pin_project_lite::pin_project;
 
+use crate::builder::running;
+use crate::done_callbacks::{CallbackId, DoneTask};
 use crate::group::ChildHandle;
 use crate::join_error::{Identity, JoinError, Reason};
+use crate::registry::Registry;
 use crate::spawn::Spawned;
 
 pin_project! {
@@ -112,10 +116,7 @@ impl<T> Task<T> {
 
     /// Takes one request back and returns how many are left. At 0 a request that was not delivered yet is withdrawn.
     pub fn uncancel(&self) -> u32 {
-        match self.handle() {
-            Handle::Loop(task) => task.local().uncancel(),
-            Handle::Child(task) => task.task().uncancel(),
-        }
+        self.handle().local().uncancel()
     }
 
     /// Says whether the task has ended.
@@ -140,24 +141,130 @@ impl<T> Task<T> {
     #[must_use]
     pub fn cancelled(&self) -> bool {
         match self.handle() {
-            Handle::Loop(task) => task.was_cancelled(),
+            Handle::Loop(task) => task.is_finished() && task.local().cancelled(),
             Handle::Child(task) => task.was_cancelled(),
         }
+    }
+
+    /// Looks at how the task ended, and leaves it where it is. `None` while the task has not ended, and once its result
+    /// was given.
+    ///
+    /// What was looked at is not reported as something that nobody has seen.
+    ///
+    /// ```
+    /// use asyncio_task::{create_task, sleep};
+    /// use std::time::Duration;
+    ///
+    /// asyncio_loop::run(async {
+    ///     let task = create_task(async { String::from("ready") });
+    ///     assert_eq!(task.with_result(|_| ()), None);
+    ///     sleep(Duration::ZERO).await;
+    ///     assert_eq!(task.with_result(|result| result.as_ref().unwrap().len()), Some(5));
+    ///     assert_eq!(task.await.unwrap(), "ready");
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[doc(alias = "result")]
+    #[doc(alias = "exception")]
+    pub fn with_result<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        if let Handle::Loop(task) = self.handle() {
+            task.mark_seen();
+        }
+        self.handle().with_result(look)
+    }
+
+    /// Takes the result of a task that has ended, without awaiting. `None` while it has not ended, and once its result
+    /// was given.
+    ///
+    /// ```
+    /// use asyncio_task::Builder;
+    ///
+    /// asyncio_loop::run(async {
+    ///     let task = Builder::new().eager_start(true).create_task(async { 7 });
+    ///     assert_eq!(task.take_result().unwrap().unwrap(), 7);
+    ///     assert!(task.take_result().is_none());
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    pub fn take_result(&self) -> Option<Result<T, JoinError>> {
+        if self.handle().learn() { self.handle().result().take() } else { None }
+    }
+
+    /// Has the loop call `callback` once the task has ended: by `call_soon`, in the order in which they were added; soon, if
+    /// it has ended already.
+    ///
+    /// The callback learns which task ended and how, not its value: that belongs to who awaits the task. A panic in it is
+    /// reported. When the loop is closed first, it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Panics when no loop is running on this thread.
+    ///
+    /// ```
+    /// use asyncio_task::{create_task, sleep};
+    /// use std::{cell::RefCell, rc::Rc, time::Duration};
+    ///
+    /// asyncio_loop::run(async {
+    ///     let ended = Rc::new(RefCell::new(String::new()));
+    ///     let task = create_task(async {});
+    ///     task.set_name("worker");
+    ///     task.add_done_callback({
+    ///         let ended = ended.clone();
+    ///         move |task| ended.borrow_mut().push_str(task.name())
+    ///     });
+    ///     task.await.unwrap();
+    ///     sleep(Duration::ZERO).await;
+    ///     assert_eq!(*ended.borrow(), "worker");
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn add_done_callback(&self, callback: impl FnOnce(&DoneTask) + 'static) -> CallbackId {
+        let event_loop = running("add_done_callback");
+        let registry = Registry::of(&event_loop);
+        registry.callbacks().add(&event_loop, self.handle().local(), Box::new(callback))
+    }
+
+    /// Forgets a callback. False if there is none of that number: it was removed before, or is due.
+    ///
+    /// # Panics
+    ///
+    /// Panics when no loop is running on this thread.
+    #[track_caller]
+    pub fn remove_done_callback(&self, id: CallbackId) -> bool {
+        let registry = Registry::of(&running("remove_done_callback"));
+        registry.callbacks().remove(self.id(), id)
     }
 
     /// The task's name: what [`set_name`](Self::set_name) gave it, or `Task-` and its number.
     #[doc(alias = "name")]
     #[must_use]
     pub fn get_name(&self) -> String {
-        self.handle().identity().name().into()
+        self.handle().local().name()
     }
 
     /// Names the task, for reports.
     pub fn set_name(&self, name: impl Into<Box<str>>) {
-        match self.handle() {
-            Handle::Loop(task) => task.local().set_name(name),
-            Handle::Child(task) => task.task().set_name(name),
-        }
+        self.handle().local().set_name(name);
+    }
+
+    /// The context that the task runs in. `None` once it has ended.
+    ///
+    /// ```
+    /// use asyncio_task::{Builder, create_task};
+    /// use asyncio_coro::Context;
+    /// asyncio_loop::run(async {
+    ///     let context = Context::new();
+    ///     let task = Builder::new().context(context.clone()).create_task(async {});
+    ///     assert!(task.get_context().unwrap().ptr_eq(&context));
+    ///     let task = create_task(async {});
+    ///     assert!(!task.get_context().unwrap().ptr_eq(&context));
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[must_use]
+    pub fn get_context(&self) -> Option<asyncio_coro::Context> {
+        self.handle().local().context()
     }
 
     /// The task's number, which no other task of this process has.
@@ -173,7 +280,7 @@ impl<T> Task<T> {
     }
 
     fn info(&self) -> &TaskInfo {
-        self.handle().info()
+        self.handle().local().info()
     }
 }
 
@@ -205,18 +312,15 @@ pub(crate) enum Handle<T> {
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn info(&self) -> &TaskInfo {
+    pub(crate) fn local(&self) -> LocalInfo<'_> {
         match self {
-            Handle::Loop(task) => task.info(),
-            Handle::Child(task) => task.task().info(),
+            Handle::Loop(task) => task.local(),
+            Handle::Child(task) => task.task().local(),
         }
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        match self {
-            Handle::Loop(task) => task.identity(),
-            Handle::Child(task) => Identity::from(task.task()),
-        }
+        Identity::from(self.local())
     }
 
     pub(crate) fn cancel(&self, message: Option<Arc<str>>) -> bool {
@@ -228,18 +332,11 @@ impl<T> Handle<T> {
 
     /// The error of who waits for this task, and is told that it was cancelled.
     pub(crate) fn cancelled(&self) -> JoinError {
-        let message = match self {
-            Handle::Loop(task) => task.local().cancel_message(),
-            Handle::Child(task) => task.task().cancel_message(),
-        };
-        JoinError::cancelled(self.identity(), message)
+        JoinError::cancelled(self.identity(), self.local().cancel_message())
     }
 
     pub(crate) fn cancelling(&self) -> u32 {
-        match self {
-            Handle::Loop(task) => task.local().cancelling(),
-            Handle::Child(task) => task.task().cancelling(),
-        }
+        self.local().cancelling()
     }
 
     /// The task itself, if it has not ended. Calls no foreign code: a waker of ours is cloned, and the registry looked at.
@@ -271,25 +368,30 @@ impl<T> Handle<T> {
     ///
     /// Panics if it has been taken already.
     pub(crate) fn take(&self) -> Result<T, JoinError> {
-        let result = match self {
-            Handle::Loop(task) => task.take(),
-            Handle::Child(task) => task.take(),
-        };
-        result.expect("a task gives its result once, and was awaited again")
+        self.result().take().expect("a task gives its result once, and was awaited again")
     }
 
     /// Says whether the task has ended without a value and `is` holds for why.
     pub(crate) fn ended_with(&self, is: impl Fn(&JoinError) -> bool) -> bool {
-        if !self.is_finished()
-            || self.poll_done(&mut Context::from_waker(Waker::noop())).is_pending()
-        {
-            return false;
+        self.with_result(|result| result.as_ref().is_err_and(is)).unwrap_or(false)
+    }
+
+    /// Looks at how the task ended, once it has and until somebody takes it.
+    fn with_result<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        if self.learn() { peek(self.result(), look) } else { None }
+    }
+
+    /// Whether the task has ended; how is in [`result`](Self::result) then, until somebody takes it.
+    fn learn(&self) -> bool {
+        self.is_finished() && self.poll_done(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// How the task ended, once that has been learned and until somebody takes it.
+    fn result(&self) -> &Cell<Option<Result<T, JoinError>>> {
+        match self {
+            Handle::Loop(task) => task.result(),
+            Handle::Child(task) => task.result(),
         }
-        let seen = match self {
-            Handle::Loop(task) => task.peek(|result| result.as_ref().is_err_and(is)),
-            Handle::Child(task) => task.peek(|result| result.as_ref().is_err_and(is)),
-        };
-        seen.unwrap_or(false)
     }
 }
 
@@ -298,7 +400,7 @@ impl<T> Join for Handle<T> {
 
     fn poll_join(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.is_finished()
-            && current_task().is_some_and(|me| me.info().id() == self.info().id())
+            && current_task().is_some_and(|me| me.id() == self.local().info().id())
         {
             return Poll::Ready(Err(JoinError::new(self.identity(), Reason::Itself)));
         }
@@ -323,4 +425,17 @@ unsafe impl<T> JoinTasks for Handle<T> {
     fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
         self.live().into_iter().for_each(found);
     }
+}
+
+/// Looks at what is in `cell`, which is empty meanwhile.
+pub(crate) fn peek<V, R>(cell: &Cell<Option<V>>, look: impl FnOnce(&V) -> R) -> Option<R> {
+    /// Puts it back, also when `look` panics.
+    struct PutBack<'a, V>(&'a Cell<Option<V>>, Option<V>);
+    impl<V> Drop for PutBack<'_, V> {
+        fn drop(&mut self) {
+            self.0.set(self.1.take());
+        }
+    }
+    let taken = PutBack(cell, cell.take());
+    taken.1.as_ref().map(look)
 }

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use asyncio_coro::yield_now;
 use asyncio_loop::get_running_loop;
-use asyncio_task::{Task, all_tasks, create_task, current_task, sleep};
+use asyncio_task::{Task, all_tasks, create_task, current_task, register_task, sleep};
 use support::{Log, here, reports, run, secs};
 
 /// Behaviour: TSK-05.
@@ -195,6 +195,24 @@ fn all_tasks_lists_the_live_ones_oldest_first() {
     });
 }
 
+/// Behaviour: TSK-87.
+#[test]
+fn a_foreign_task_is_listed_while_it_is_registered_and_not_done() {
+    run(async {
+        let foreign = create_task(yield_now());
+        let task = all_tasks().remove(0);
+        let main = current_task().unwrap();
+        let registered = register_task(&main);
+        assert_eq!(all_tasks(), [task.clone(), main.clone()]);
+        drop(registered);
+        assert_eq!(all_tasks(), std::slice::from_ref(&task));
+        foreign.await.unwrap();
+        let registered = register_task(&task);
+        assert!(task.done() && all_tasks().is_empty(), "it has ended");
+        drop(registered);
+    });
+}
+
 #[test]
 fn a_task_goes_on_when_its_handle_is_dropped() {
     run(async {
@@ -308,6 +326,7 @@ fn a_panic_is_reported_at_once_with_name_and_site_when_nobody_holds_the_handle()
     });
 }
 
+/// Behaviour: BEV-30.
 #[test]
 fn a_panic_that_was_never_awaited_is_reported_when_the_handle_is_dropped() {
     run(async {
@@ -315,7 +334,7 @@ fn a_panic_that_was_never_awaited_is_reported_when_the_handle_is_dropped() {
         let task: Task<()> = create_task(async { panic!("late") });
         task.set_name("held");
         yield_now().await;
-        assert!(task.done() && !task.cancel());
+        assert!(task.done());
         assert!(reports.take().is_empty(), "somebody may still ask");
         drop(task);
         let told = reports.take();
@@ -326,6 +345,19 @@ fn a_panic_that_was_never_awaited_is_reported_when_the_handle_is_dropped() {
         yield_now().await;
         drop(cancelled);
         assert!(reports.take().is_empty(), "being cancelled is no news");
+    });
+}
+
+/// Behaviour: TSK-46.
+#[test]
+fn who_cancels_a_task_that_has_failed_wants_no_report() {
+    run(async {
+        let reports = reports();
+        let task: Task<()> = create_task(async { panic!("too late") });
+        yield_now().await;
+        assert!(!task.cancel() && !task.cancelled());
+        drop(task);
+        assert!(reports.take().is_empty());
     });
 }
 

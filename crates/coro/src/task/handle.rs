@@ -165,7 +165,27 @@ impl TaskRef {
         self.local().is_live()
     }
 
-    fn local(&self) -> LocalInfo<'_> {
+    /// Whether the task has ended: the opposite of [`is_live`](TaskRef::is_live).
+    #[must_use]
+    pub fn done(&self) -> bool {
+        !self.is_live()
+    }
+
+    /// Whether the task has ended, and was cancelled or dropped before it had a value.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.local().cancelled()
+    }
+
+    /// Whether the task has ended with a panic.
+    #[must_use]
+    pub fn panicked(&self) -> bool {
+        self.local().panicked()
+    }
+
+    /// The task's state.
+    #[must_use]
+    pub fn local(&self) -> LocalInfo<'_> {
         // SAFETY: by R2.
         unsafe { self.info().local() }
     }

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::context::{Context, get_or_make};
 use crate::hooks::TaskLabel;
 use crate::node::Root;
+use crate::task::TaskEnd;
 
 /// The number of a task: unique in the process, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +101,12 @@ const STARTED: u32 = 1 << 0;
 const ENDED: u32 = 1 << 1;
 /// Cancelled before its first poll.
 const CANCEL_EARLY: u32 = 1 << 2;
+/// It ended cancelled, or its future was dropped.
+const CANCELLED: u32 = 1 << 3;
+/// It ended with a panic.
+const PANICKED: u32 = 1 << 4;
+/// An upper tier keeps something about it.
+const MARKED: u32 = 1 << 5;
 
 // SAFETY: by I2, the cells are touched on one thread only, and the destructor may run on any.
 unsafe impl Send for TaskInfo {}
@@ -167,7 +174,13 @@ pub struct LocalInfo<'a> {
     _not_send: PhantomData<*const ()>,
 }
 
-impl LocalInfo<'_> {
+impl<'a> LocalInfo<'a> {
+    /// What any thread may see of the task.
+    #[must_use]
+    pub fn info(self) -> &'a TaskInfo {
+        self.info
+    }
+
     /// The name given by [`set_name`](LocalInfo::set_name), or `Task-{id}`.
     #[must_use]
     pub fn name(self) -> String {
@@ -256,6 +269,31 @@ impl LocalInfo<'_> {
         !self.has(ENDED)
     }
 
+    /// Whether the task has ended, and was cancelled or dropped before it had a value.
+    #[must_use]
+    pub fn cancelled(self) -> bool {
+        self.has(CANCELLED)
+    }
+
+    /// Whether the task has ended with a panic.
+    #[must_use]
+    pub fn panicked(self) -> bool {
+        self.has(PANICKED)
+    }
+
+    /// Marks the task for the tier above, which keeps something about it elsewhere.
+    #[doc(hidden)]
+    pub fn __mark(self) {
+        self.set(MARKED);
+    }
+
+    /// Whether the task is [marked](LocalInfo::__mark).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __is_marked(self) -> bool {
+        self.has(MARKED)
+    }
+
     /// The task's context: what is set in it is seen by the task, and what the task sets in it. `None` once the task has ended.
     #[must_use]
     pub fn context(self) -> Option<Context> {
@@ -308,15 +346,19 @@ impl LocalInfo<'_> {
     pub fn never_begin(self) {
         if !self.has(STARTED) {
             let early = self.take_early();
-            self.end();
+            self.end(Some(&TaskEnd::Cancelled));
             drop(early);
         }
     }
 
     /// Ends the task: from now on requests are refused. A context that is left from before its beginning was taken out.
-    pub(crate) fn end(self) {
+    pub(crate) fn end(self, how: Option<&TaskEnd>) {
         self.info.core.set(ptr::null());
-        self.set(ENDED);
+        self.set(match how {
+            None => ENDED,
+            Some(TaskEnd::Cancelled) => ENDED | CANCELLED,
+            Some(TaskEnd::Panicked(_)) => ENDED | PANICKED,
+        });
     }
 
     pub(crate) fn root(&self) -> Option<&Root> {

@@ -117,8 +117,8 @@ impl<F: Future> Future for TaskScope<F> {
             let is_late = now != 0 && now != before;
             Poll::Ready(settle(result, dropped, is_late))
         });
-        if ended.is_ready() {
-            local.end();
+        if let Poll::Ready(result) = &ended {
+            local.end(result.as_ref().err());
         }
         ended
     }
@@ -159,7 +159,7 @@ fn drop_live<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>
     if !local.is_started() {
         root.context().set(local.take_early());
     }
-    local.end();
+    local.end(Some(&TaskEnd::Cancelled));
     if let Some(payload) = Captured::in_slot(root.context()).run(|| drop_body(body)) {
         let message = panics::message(&payload);
         hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
@@ -171,8 +171,9 @@ fn drop_live<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>
 #[cold]
 fn drop_unstarted<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) -> TaskEnd {
     let dropped = Captured::in_slot(root.context()).run(|| drop_body(body));
-    local.end();
-    dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked)
+    let end = dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
+    local.end(Some(&end));
+    end
 }
 
 fn local<'a>(root: &'a Pin<&Root>) -> LocalInfo<'a> {

@@ -174,7 +174,7 @@ where
     Born { child, task, handle: ChildHandle::new(slot) }
 }
 
-/// The handle of a child that was never to be: its group takes no more.
+/// The handle of a task that was never to be: its group, or its loop, takes no more.
 pub(crate) fn stillborn<T>(site: &'static Location<'static>) -> ChildHandle<T> {
     let core = Core::new(site, Signal::dead());
     // SAFETY: by C1, and a group and all that is made by it stay on its thread.

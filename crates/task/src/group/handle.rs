@@ -10,6 +10,7 @@ use asyncio_coro::task::TaskRef;
 
 use crate::join_error::{Identity, JoinError};
 use crate::report;
+use crate::task::peek;
 
 /// What a child and its handle share. The value of a child may borrow from outside the group, so no waker refers to it.
 pub(crate) struct Slot<T> {
@@ -107,20 +108,15 @@ impl<T> ChildHandle<T> {
         self.slot.cancelled.get()
     }
 
-    pub(crate) fn take(&self) -> Option<Result<T, JoinError>> {
-        self.slot.result.take()
-    }
-
-    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
-        let result = self.slot.result.take()?;
-        let seen = look(&result);
-        self.slot.result.set(Some(result));
-        Some(seen)
+    /// Where how the child ended is kept, until it is taken.
+    pub(crate) fn result(&self) -> &Cell<Option<Result<T, JoinError>>> {
+        &self.slot.result
     }
 
     /// True once, if the child has failed: the awaiter should look for a request to cancel it before it gets the news.
     pub(crate) fn give_way(&self) -> bool {
-        self.peek(|result| result.as_ref().is_err_and(JoinError::is_failed)).unwrap_or(false)
+        peek(&self.slot.result, |result| result.as_ref().is_err_and(JoinError::is_failed))
+            .unwrap_or(false)
             && !self.slot.gave_way.replace(true)
     }
 }

@@ -41,6 +41,7 @@ use asyncio_loop::get_running_loop;
 use crate::task::Task;
 
 use self::child::Reporting;
+pub(crate) use self::child::stillborn;
 use self::drive::{Drive, JoinChildren};
 pub use self::exception_group::ExceptionGroup;
 use self::family::{Family, Parent};

@@ -17,12 +17,15 @@ use asyncio_coro::task::TaskRef;
 use asyncio_coro::wait_list::WaitList;
 use asyncio_loop::get_running_loop;
 
+use crate::builder::Builder;
 use crate::group::child::{ChildEnd, Reporting};
 use crate::group::drive::{Ended, JoinChildren};
 use crate::group::exception_group::ExceptionGroup;
 use crate::group::family::{Family, Parent};
 use crate::group::start::{self, StartError, TaskStatus};
 use crate::join_error::Identity;
+use crate::output::Opaque;
+use crate::registry::Registry;
 use crate::report;
 use crate::spawn;
 use crate::task::Task;
@@ -305,8 +308,11 @@ impl<E: 'static> Shared<E> {
         };
         self.family.list_in(&event_loop);
         self.is_driven.set(true);
-        let driver = spawn::spawn(&event_loop, self.site, self.clone().run());
-        driver.local().set_name("OwnedTaskGroup");
+        // It is ours, so no factory is asked about it.
+        let (registry, builder) =
+            (Registry::of(&event_loop), Builder::new().name("OwnedTaskGroup"));
+        let run = self.clone().run();
+        drop(spawn::spawn::<_, Opaque>(&event_loop, registry, self.site, builder, run));
     }
 
     /// The driver: polls the children until the group is closed and they have ended.
