@@ -178,6 +178,26 @@ fn a_child_that_fails_while_the_body_unwinds_is_heard() {
 }
 
 #[test]
+fn an_error_of_the_body_is_not_lost_to_a_request_while_the_children_end() {
+    run(async {
+        let task = create_task(async {
+            let group = TaskGroup::scope(async |group| -> Outcome {
+                group.create_task(async {
+                    try_finally(pending::<()>(), async || sleep(secs(2)).await).await;
+                    Ok(())
+                });
+                sleep(secs(1)).await;
+                Err("body")
+            });
+            (errors(group.await), current_task().unwrap().cancelling())
+        });
+        sleep(secs(2)).await;
+        task.cancel();
+        assert_eq!(task.await.unwrap(), (vec!["body"], 1));
+    });
+}
+
+#[test]
 fn a_second_request_from_outside_cancels_the_children_again() {
     run(async {
         let log = Log::default();

@@ -13,8 +13,8 @@ use crate::group::TaskGroup;
 use crate::group::family::Family;
 use crate::ready::Member;
 
-/// How a body ended: by itself, or because the group was aborted.
-pub(crate) type Ended<R, E> = Result<Result<R, E>, CancelledError>;
+/// What a body has to give: nothing if it failed, or was cut short because the group was aborted.
+pub(crate) type Ended<R> = Option<R>;
 
 pin_project! {
     /// The body and the children, until all have ended.
@@ -43,9 +43,9 @@ impl<'a, 'scope, 'env, E, B, O> Drive<'a, 'scope, 'env, E, B, O> {
     }
 }
 
-impl<E, B, R> Drive<'_, '_, '_, E, B, Ended<R, E>>
+impl<E, B, R> Drive<'_, '_, '_, E, B, Ended<R>>
 where
-    B: Future<Output = Ended<R, E>>,
+    B: Future<Output = Result<Result<R, E>, CancelledError>>,
 {
     /// Polls the body, if it has not ended. Says whether it failed.
     fn poll_body(self: Pin<&mut Self>) -> bool {
@@ -57,17 +57,26 @@ where
         };
         this.place.signal.end();
         this.body.set(None);
-        let is_failure = matches!(ended, Ok(Err(_)));
-        *this.ended = Some(ended);
+        let (value, failed) = match ended {
+            Ok(Ok(value)) => (Some(value), None),
+            Ok(Err(error)) => (None, Some(error)),
+            Err(CancelledError { .. }) => (None, None),
+        };
+        *this.ended = Some(value);
+        let is_failure = failed.is_some();
+        if let Some(error) = failed {
+            // With the group, so that a request from outside does not cost it while the children end.
+            this.close.0.family.take_last_error(error);
+        }
         is_failure
     }
 }
 
-impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R, E>>
+impl<E, B, R> Future for Drive<'_, '_, '_, E, B, Ended<R>>
 where
-    B: Future<Output = Ended<R, E>>,
+    B: Future<Output = Result<Result<R, E>, CancelledError>>,
 {
-    type Output = Ended<R, E>;
+    type Output = Ended<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let group = self.close.0;
@@ -123,7 +132,7 @@ impl<'a, 'scope, E> JoinChildren<'a, 'scope, E> {
     }
 }
 
-impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, E> {
+impl<E, R> Cleanup<Ended<R>> for JoinChildren<'_, '_, E> {
     fn poll_cleanup(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let family = self.family;
         let ready = family.ready().begin(cx.waker());
@@ -150,8 +159,8 @@ impl<E, R> Cleanup<Ended<R, E>> for JoinChildren<'_, '_, E> {
     }
 
     /// Errors are not to be lost to a cancellation: the group gives them, and the request is met at the next suspension.
-    fn recover(self: Pin<&mut Self>) -> Option<Ended<R, E>> {
-        self.family.has_errors().then(|| Err(CancelledError::__new()))
+    fn recover(self: Pin<&mut Self>) -> Option<Ended<R>> {
+        self.family.has_errors().then_some(None)
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Family<'c, E> {
     errors: RefCell<Vec<E>>,
     /// How many there have been.
     failures: Cell<usize>,
+    /// The error of the body, which is to come last.
+    last_error: Cell<Option<E>>,
     /// The first panic of a child.
     panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Where children are listed, under a loop of ours.
@@ -73,6 +75,7 @@ impl<'c, E> Family<'c, E> {
             ready: ReadyList::new(),
             errors: RefCell::default(),
             failures: Cell::new(0),
+            last_error: Cell::new(None),
             panic: Cell::new(None),
             registry: OnceCell::new(),
         }
@@ -159,13 +162,23 @@ impl<'c, E> Family<'c, E> {
         self.failures.get()
     }
 
+    /// Keeps the error of the body, which is given last.
+    pub(crate) fn take_last_error(&self, error: E) {
+        self.last_error.set(Some(error));
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
-        !self.errors.borrow().is_empty()
+        let last = self.last_error.take();
+        let has_last = last.is_some();
+        self.last_error.set(last);
+        has_last || !self.errors.borrow().is_empty()
     }
 
     /// The errors so far; from then on they are the caller's.
     pub(crate) fn take_errors(&self) -> Vec<E> {
-        self.errors.take()
+        let mut errors = self.errors.take();
+        errors.extend(self.last_error.take());
+        errors
     }
 
     /// Goes on with the first panic of a child, if there was one.

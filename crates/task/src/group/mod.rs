@@ -34,7 +34,6 @@ use std::marker::PhantomData;
 use std::panic::Location;
 
 use asyncio_coro::CancelScope;
-use asyncio_coro::CancelledError;
 use asyncio_coro::scope::finally_with;
 use asyncio_loop::get_running_loop;
 
@@ -140,16 +139,8 @@ impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
         let drive = Drive::new(group, group.body.run(body(group)));
         let ended = finally_with(drive, JoinChildren::new(&group.family)).await;
         group.family.resume_panic();
-        let mut errors = group.family.take_errors();
-        let value = match ended {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(error)) => {
-                errors.push(error);
-                None
-            }
-            Err(CancelledError { .. }) => None,
-        };
-        match value {
+        let errors = group.family.take_errors();
+        match ended {
             Some(value) if errors.is_empty() => Ok(value),
             _ => Err(ExceptionGroup::of_task_group(errors)),
         }

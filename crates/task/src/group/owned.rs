@@ -326,7 +326,7 @@ impl<E: 'static> Shared<E> {
         drop(ended);
     }
 
-    fn serve(&self, cx: &mut Context<'_>) -> Poll<Ended<(), E>> {
+    fn serve(&self, cx: &mut Context<'_>) -> Poll<Ended<()>> {
         let family = &self.family;
         let mut is_failure = false;
         for _ in 0..family.ready().begin(cx.waker()) {
@@ -344,7 +344,7 @@ impl<E: 'static> Shared<E> {
             return Poll::Pending;
         }
         self.joiners.notify_all();
-        if family.is_closed() { Poll::Ready(Ok(Ok(()))) } else { Poll::Pending }
+        if family.is_closed() { Poll::Ready(Some(())) } else { Poll::Pending }
     }
 
     /// Tells the supervisor how a child ended.
