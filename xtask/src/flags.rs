@@ -42,6 +42,14 @@ xflags::xflags! {
             repeated names: String
         }
 
+        /// Runs each fuzz target for a minute; skips them where nightly or cargo-fuzz is missing.
+        cmd fuzz {
+            /// Installs cargo-fuzz first.
+            optional --install
+            /// Runs each target for this long instead.
+            optional --seconds seconds: u32
+        }
+
         /// Runs everything that must hold before a change lands.
         cmd ci {}
     }

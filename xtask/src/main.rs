@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod command;
 mod flags;
+mod fuzz;
 mod parity;
 mod source;
 mod test_matrix;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         XtaskCmd::Tidy(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Parity(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Bench(flags) => at_root().and_then(|sh| flags.run(&sh)),
+        XtaskCmd::Fuzz(flags) => at_root().and_then(|sh| flags.run(&sh)),
         XtaskCmd::Ci(flags) => at_root().and_then(|sh| flags.run(&sh)),
     };
     match verdict {

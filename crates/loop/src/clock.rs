@@ -1,4 +1,8 @@
 //! The loop's clock: the system's monotonic one, or a virtual one that tests own.
+//!
+//! The monotonic clock stands still while the machine is suspended (Linux: `CLOCK_MONOTONIC`, not `CLOCK_BOOTTIME`), as
+//! asyncio's does. So a suspended hour is no time at all: nothing is due at once when the machine wakes up, and no
+//! timeout fails for a peer that had no chance to answer. What must happen at a time of day has to look at that clock.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

@@ -282,7 +282,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The time on the loop's clock: monotonic, or [virtual](crate::testing) in a test. Timers are due by it.
+    /// The time on the loop's clock: monotonic, or [virtual](crate::testing) in a test. Timers are due by it. On Linux
+    /// and macOS the monotonic clock does not count the time that the machine is suspended.
     ///
     /// # Examples
     ///

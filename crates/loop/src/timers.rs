@@ -2,7 +2,8 @@
 //!
 //! asyncio marks a cancelled timer and trims its heap later. Here a slab slot knows its place in the heap, so a
 //! cancelled timer leaves at once, in O(log n), and there is nothing to trim. Four children a node halve the depth,
-//! and the 24-byte items of a family share cache lines. Once the two vectors have grown, nothing is allocated.
+//! and the 24-byte items of a family share cache lines. Once the two vectors have grown, nothing is allocated; when most
+//! of what they hold is gone, they are made smaller.
 //!
 //! A timer that holds a waker keeps its slot after it fired, until its ready-queue entry has run: the entry names the
 //! slot, so nobody else may get it. A timer that holds a callback hands its own entry over and frees the slot at once.
@@ -60,6 +61,9 @@ pub(crate) struct Timers {
     next_sequence: u64,
     heap: Vec<Item>,
     slots: Slab<Slot>,
+    /// With no more slots than this in use it is worth a look whether the slab can be made smaller. It cannot while a high
+    /// slot is in use, and the look is not free, so the next one comes when there are half as many.
+    trim_at: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +96,8 @@ impl Item {
 
 impl Timers {
     pub(crate) fn new(epoch: Instant) -> Self {
-        Self { epoch, next_sequence: 0, heap: Vec::new(), slots: Slab::new() }
+        let (heap, slots) = (Vec::new(), Slab::new());
+        Self { epoch, next_sequence: 0, heap, slots, trim_at: usize::MAX }
     }
 
     /// Adds a timer. O(log n), O(1) for the usual one that is later than most.
@@ -100,6 +105,9 @@ impl Timers {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let tenant = sequence as u32;
+        if self.slots.len() == self.slots.capacity() {
+            self.trim_at = usize::MAX;
+        }
         let at = self.heap.len();
         let place = Place::Waiting(at as u32);
         let slot = self.slots.insert(Slot { tenant, place, action: Some(action) });
@@ -117,7 +125,9 @@ impl Timers {
             Place::Fired => slot.action.take(),
             Place::Waiting(at) => {
                 self.remove_at(at as usize);
-                self.slots.remove(key.slot as usize).action
+                let action = self.slots.remove(key.slot as usize).action;
+                self.trim();
+                action
             }
         }
     }
@@ -140,7 +150,9 @@ impl Timers {
             slot.place = Place::Fired;
             return Some(Due::Wake(index));
         }
-        match self.slots.remove(index).action {
+        let action = self.slots.remove(index).action;
+        self.trim();
+        match action {
             Some(Action::Run(entry)) => Some(Due::Run(entry)),
             _ => unreachable!("a waiting timer has an action, and a waker was handled above"),
         }
@@ -148,9 +160,23 @@ impl Timers {
 
     /// Frees the slot of a fired timer whose entry runs now (or is discarded); its waker, unless it was cancelled.
     pub(crate) fn take_fired(&mut self, slot: usize) -> Option<Waker> {
-        match self.slots.remove(slot).action {
+        let action = self.slots.remove(slot).action;
+        self.trim();
+        match action {
             Some(Action::Wake(waker)) => Some(waker),
             _ => None,
+        }
+    }
+
+    /// Gives memory back when most of it is unused.
+    fn trim(&mut self) {
+        let is_sparse = |used: usize, capacity: usize| capacity > SMALL && used < capacity / 8;
+        if is_sparse(self.heap.len(), self.heap.capacity()) {
+            self.heap.shrink_to(SMALL.max(self.heap.len() * 2));
+        }
+        if is_sparse(self.slots.len(), self.slots.capacity()) && self.slots.len() <= self.trim_at {
+            self.trim_at = self.slots.len() / 2;
+            self.slots.shrink_to_fit();
         }
     }
 
@@ -239,3 +265,5 @@ impl Timers {
 
 /// Children a node.
 const ARITY: usize = 4;
+/// Room for as many timers is never given back. 100 KiB and a slab of 160.
+const SMALL: usize = 4096;

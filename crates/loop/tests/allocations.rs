@@ -18,27 +18,36 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes in use.
+    static IN_USE: Cell<isize> = const { Cell::new(0) };
 }
 
-fn count_one() {
+fn count_one(bytes: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    IN_USE.set(IN_USE.get() + bytes as isize);
+}
+
+fn give_back(bytes: usize) {
+    IN_USE.set(IN_USE.get() - bytes as isize);
 }
 
 // SAFETY: all is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
+        count_one(layout.size());
         // SAFETY: the caller keeps the system allocator's rules.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        give_back(layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count_one();
+        give_back(layout.size());
+        count_one(size);
         // SAFETY: as above.
         unsafe { System.realloc(ptr, layout, size) }
     }
@@ -126,4 +135,66 @@ fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {
     };
     callbacks();
     assert_eq!(allocations(callbacks), 1_000, "one a callback");
+}
+
+#[test]
+fn a_timer_among_a_million_is_added_and_cancelled_without_an_allocation() {
+    let (event_loop, clock) = testing::virtual_loop(ClockMode::Frozen).unwrap();
+    let start = event_loop.time();
+    let add = |n: u64| {
+        // Scattered: most have to sink or rise in the heap.
+        let delay = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        event_loop.add_timer(start + Duration::from_nanos(delay), Waker::noop())
+    };
+    let keys: Vec<_> = (0..1_000_000).map(add).collect();
+    let some: Vec<_> = keys.iter().copied().step_by(1_000).collect();
+    let count = allocations(|| {
+        for key in some {
+            event_loop.cancel_timer(key);
+        }
+        for n in 0..1_000 {
+            add(n * 7);
+        }
+        clock.advance(Duration::from_secs(1));
+        testing::run_once(&event_loop).unwrap();
+    });
+    // The ready queue grows for those that were due.
+    assert!(count <= 20, "{count} allocations");
+}
+
+/// Behaviour: XTR-20.
+#[test]
+fn timers_that_are_gone_take_no_memory() {
+    let (event_loop, clock) = testing::virtual_loop(ClockMode::Frozen).unwrap();
+    testing::run_once(&event_loop).unwrap();
+    let before = IN_USE.get();
+    let ran = Rc::new(Cell::new((0, Duration::ZERO)));
+    let handles: Vec<_> = (0..100_000_u32)
+        .map(|n| {
+            let delay = Duration::from_millis(u64::from(n.wrapping_mul(2_654_435_761) % 60_000));
+            let ran = ran.clone();
+            event_loop.call_later(delay, move || {
+                let (count, last) = ran.get();
+                assert!(last <= delay, "out of order");
+                ran.set((count + 1, delay));
+            })
+        })
+        .collect();
+    let full = IN_USE.get() - before;
+    handles
+        .iter()
+        .filter(|timer| timer.when() >= event_loop.time() + Duration::from_secs(24))
+        .for_each(|timer| timer.cancel());
+    let cancelled = handles.iter().filter(|timer| timer.cancelled()).count();
+    assert!((55_000..65_000).contains(&cancelled), "{cancelled} of 100 000");
+    testing::run_once(&event_loop).unwrap();
+    drop(handles);
+    let rest = IN_USE.get() - before;
+    assert!(rest < full * 3 / 5, "{rest} bytes of {full} after most were cancelled");
+    clock.advance(Duration::from_secs(60));
+    testing::run_once(&event_loop).unwrap();
+    assert_eq!(ran.get().0, 100_000 - cancelled);
+    // What is left is the room for the next four thousand, and the ready queue's.
+    let rest = IN_USE.get() - before;
+    assert!(rest < full / 4, "{rest} bytes of {full} after the others ran");
 }

@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::rc::Rc;
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use asyncio_loop::{EventLoop, IoHandler, Ready, Registration};
 /// The echo server of the child process, and its blocking client: two system calls a message for the client.
 #[test]
 fn an_idle_echo_is_three_system_calls_and_sets_no_timer() {
-    if let Ok(messages) = env::var("ECHO_MESSAGES") {
+    if let Ok(messages) = env::var("TRACED_OPERATIONS") {
         return echo(messages.parse().unwrap());
     }
-    let (Some(few), Some(many)) = (count(1_000), count(3_000)) else {
+    let test = "an_idle_echo_is_three_system_calls_and_sets_no_timer";
+    let (Some(few), Some(many)) = (count(test, 1_000), count(test, 3_000)) else {
         return eprintln!("skipped: strace is missing, or may not trace");
     };
     let a_message = |name: &str| {
@@ -33,15 +35,41 @@ fn an_idle_echo_is_three_system_calls_and_sets_no_timer() {
     assert!(a_message("timerfd_settime") < 0.01, "the deadline never moved closer");
 }
 
+#[test]
+fn timers_are_added_and_cancelled_without_a_system_call() {
+    if let Ok(timers) = env::var("TRACED_OPERATIONS") {
+        return timers_come_and_go(timers.parse().unwrap());
+    }
+    let test = "timers_are_added_and_cancelled_without_a_system_call";
+    let (Some(few), Some(many)) = (count(test, 1_000), count(test, 101_000)) else {
+        return eprintln!("skipped: strace is missing, or may not trace");
+    };
+    let more = many["total"] - few["total"];
+    assert!(more < 100.0, "{more} more system calls for 100 000 timers: {many:?}");
+}
+
+/// Among 50 000 others, so that no memory is asked for but at the beginning.
+fn timers_come_and_go(count: u32) {
+    let event_loop = EventLoop::new().unwrap();
+    let start = event_loop.time() + Duration::from_secs(600);
+    let add = |n: u32| event_loop.add_timer(start + Duration::from_millis(n.into()), Waker::noop());
+    let others: Vec<_> = (0..50_000).map(add).collect();
+    for n in 0..count {
+        event_loop.cancel_timer(add(n));
+    }
+    drop(others);
+    event_loop.close().unwrap();
+}
+
 /// Runs this test under strace; the number of calls by name, and their `total`.
-fn count(messages: u32) -> Option<HashMap<String, f64>> {
-    let report = env::temp_dir().join(format!("echo-{}-{messages}.strace", std::process::id()));
+fn count(test: &str, operations: u32) -> Option<HashMap<String, f64>> {
+    let report = env::temp_dir().join(format!("{test}-{}-{operations}.strace", std::process::id()));
     let traced = Command::new("strace")
         .args(["-f", "-c", "-U", "name,calls", "-o"])
         .arg(&report)
         .arg(env::current_exe().unwrap())
-        .args(["--exact", "an_idle_echo_is_three_system_calls_and_sets_no_timer"])
-        .env("ECHO_MESSAGES", messages.to_string())
+        .args(["--exact", test])
+        .env("TRACED_OPERATIONS", operations.to_string())
         // A sanitizer's leak check cannot run under a tracer.
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .output()

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use asyncio_loop::{EventLoop, testing};
-use support::Log;
+use asyncio_loop::{EventLoop, get_running_loop, testing};
+use support::{Log, on_each_selector};
 
 /// Behaviour: BEV-16, BEV-18, BEV-19.
 #[test]
@@ -58,7 +58,6 @@ fn timers_agree_with_a_sorted_map_under_random_use() {
     }
 }
 
-/// Behaviour: XTR-20.
 #[test]
 fn a_million_outstanding_timers_are_fine() {
     let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::Frozen).unwrap();
@@ -135,8 +134,32 @@ fn a_deadline_that_no_clock_shows_means_never() {
 }
 
 #[test]
+fn deadlines_from_a_nanosecond_to_ten_years_are_kept_to_the_nanosecond() {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let mut delays: Vec<_> = (0..18).map(|n| Duration::from_nanos(10_u64.pow(n))).collect();
+    delays.push(year * 10);
+    testing::run(async move {
+        let event_loop = get_running_loop().unwrap();
+        for delay in delays {
+            let start = event_loop.time();
+            support::sleep(delay).await;
+            assert_eq!(event_loop.time() - start, delay);
+        }
+    })
+    .unwrap();
+    // By the system's clock a wait lasts a day at most, which nobody notices.
+    on_each_selector(|event_loop| {
+        event_loop.call_later(year * 10, || unreachable!());
+        let stopper = event_loop.clone();
+        event_loop.call_later(Duration::from_nanos(1), move || stopper.stop());
+        event_loop.run_forever().unwrap();
+        event_loop.close().unwrap();
+    });
+}
+
+#[test]
 fn many_short_real_timers_all_fire_in_order() {
-    support::on_each_selector(|event_loop| {
+    on_each_selector(|event_loop| {
         let log = Log::new();
         let now = event_loop.time();
         for n in (0..50).rev() {
