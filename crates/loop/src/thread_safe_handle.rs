@@ -120,7 +120,15 @@ impl<F: FnOnce() + Send + 'static> SendCallback<F> {
     unsafe fn run(ptr: NonNull<()>) {
         // SAFETY: the caller keeps I1.
         let this = unsafe { Arc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
-        this.turn.run(|callback| call(callback, this.site));
+        match Arc::try_unwrap(this) {
+            // Nobody keeps a handle, as mostly: then there is nobody to take turns with.
+            Ok(Self { turn, site }) => {
+                if let Some(callback) = turn.into_callback() {
+                    call(callback, site);
+                }
+            }
+            Err(this) => this.turn.run(|callback| call(callback, this.site)),
+        }
     }
 
     /// # Safety

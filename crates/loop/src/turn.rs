@@ -36,6 +36,11 @@ impl<F> Turn<F> {
         Self { state: Mutex::new(state), over: Condvar::new() }
     }
 
+    /// The callback, unless it was cancelled: for who has all of this to himself.
+    pub(crate) fn into_callback(self) -> Option<F> {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).callback
+    }
+
     /// Edges 1 and 2: has `call` call the callback, unless it was cancelled.
     pub(crate) fn run(&self, call: impl FnOnce(F)) {
         let mut state = self.lock();
