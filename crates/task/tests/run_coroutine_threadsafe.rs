@@ -14,7 +14,8 @@ use asyncio_coro::{catch_cancel, try_finally, yield_now};
 use asyncio_future::concurrent::{self, ResultError};
 use asyncio_loop::{EventLoop, LoopHandle, get_running_loop, run, testing};
 use asyncio_task::{
-    TaskLoopHandleExt, all_tasks, create_task, current_task, run_coroutine_threadsafe, sleep,
+    TaskLoopExt, TaskLoopHandleExt, all_tasks, create_task, current_task, run_coroutine_threadsafe,
+    sleep,
 };
 
 /// Runs `work` in another thread, beside a loop that runs meanwhile.
@@ -208,6 +209,28 @@ fn a_closure_that_panics_is_reported_and_the_panic_goes_to_who_waits() {
     let reports: Vec<String> = reports.try_iter().collect();
     assert_eq!(reports.len(), 1, "{reports:?}");
     assert!(reports[0].contains("cannot begin") && reports[0].contains(file!()), "{reports:?}");
+}
+
+/// Behaviour: TSK-106.
+#[test]
+fn a_task_factory_that_panics_is_reported_once_and_the_panic_goes_to_who_waits() {
+    let reports = beside_a_loop(|event_loop| {
+        let (sender, reports) = mpsc::channel();
+        let handled = event_loop.run_coroutine_threadsafe(|| async move {
+            let event_loop = get_running_loop().unwrap();
+            event_loop.set_exception_handler(move |_, context| {
+                sender.send(context.to_string()).unwrap();
+            });
+            event_loop.set_task_factory(|_| panic!("no tasks today"));
+        });
+        handled.result(None).unwrap();
+        let future = run_coroutine_threadsafe(|| async {}, &event_loop);
+        assert_eq!(text_of(|| future.result(None)), "no tasks today");
+        reports
+    });
+    let reports: Vec<String> = reports.try_iter().collect();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("no tasks today"), "{reports:?}");
 }
 
 #[test]

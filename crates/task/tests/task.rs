@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -358,6 +359,39 @@ fn who_cancels_a_task_that_has_failed_wants_no_report() {
         assert!(!task.cancel() && !task.cancelled());
         drop(task);
         assert!(reports.take().is_empty());
+    });
+}
+
+/// An error that remembers where it was made.
+#[derive(Debug)]
+struct Traced(Backtrace);
+
+#[inline(never)]
+fn fail_far_below() -> Result<(), Traced> {
+    Err(Traced(Backtrace::force_capture()))
+}
+
+/// Behaviour: TSK-24.
+#[test]
+fn the_error_of_a_task_keeps_its_backtrace() {
+    run(async {
+        let task = create_task(async { fail_far_below() });
+        yield_now().await;
+        let seen =
+            task.with_result(|result| result.as_ref().unwrap().as_ref().unwrap_err().0.to_string());
+        assert!(seen.unwrap().contains("fail_far_below"));
+        let Traced(backtrace) = task.await.unwrap().unwrap_err();
+        assert!(backtrace.to_string().contains("fail_far_below"));
+        // A panic comes out as what it was, too.
+        let payload =
+            create_task(async { std::panic::panic_any(Traced(Backtrace::force_capture())) })
+                .await
+                .map(|(): ()| ())
+                .unwrap_err()
+                .into_panic();
+        assert!(
+            payload.downcast_ref::<Traced>().unwrap().0.to_string().contains("keeps_its_backtrace")
+        );
     });
 }
 
