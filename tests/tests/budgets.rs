@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use asyncio::protocol::{Protocol, Transport, create_server};
 use asyncio::{
-    StreamReader, StreamWriter, create_task, run, sleep, start_server, timeout, to_thread,
-    yield_now,
+    StreamReader, StreamWriter, create_task, get_running_loop, run, sleep, start_server, timeout,
+    to_thread, yield_now,
 };
 
 /// One limit.
@@ -47,13 +47,15 @@ enum Counted {
 use Counted::{Allocations, Instructions, SystemCalls};
 
 const SPAWN_JOIN: (&str, fn(u64)) = ("spawn_join", spawn_join);
+const CALL_SOON: (&str, fn(u64)) = ("call_soon", call_soon);
 const YIELD: (&str, fn(u64)) = ("yield", yields);
 const PROTOCOL: (&str, fn(u64)) = ("protocol", echo_by_protocol);
 const STREAMS: (&str, fn(u64)) = ("streams", echo_by_streams);
 
 #[rustfmt::skip]
-const BUDGETS: [Budget; 12] = [
+const BUDGETS: [Budget; 14] = [
     Budget { what: "a task", work: SPAWN_JOIN, counted: Allocations, limit: 1.0 },
+    Budget { what: "a callback", work: CALL_SOON, counted: Allocations, limit: 1.0 },
     Budget { what: "a yield", work: YIELD, counted: Allocations, limit: 0.0 },
     Budget { what: "a wake of another task", work: ("wake", wakes), counted: Allocations, limit: 0.0 },
     Budget { what: "a timer, set and cancelled", work: ("timer", timers), counted: Allocations, limit: 0.0 },
@@ -63,6 +65,7 @@ const BUDGETS: [Budget; 12] = [
     Budget { what: "an idle echo by protocol", work: PROTOCOL, counted: SystemCalls, limit: 3.05 },
     Budget { what: "an idle echo by streams", work: STREAMS, counted: SystemCalls, limit: 4.05 },
     Budget { what: "spawn and join", work: SPAWN_JOIN, counted: Instructions, limit: 1_900.0 },
+    Budget { what: "a callback", work: CALL_SOON, counted: Instructions, limit: 400.0 },
     Budget { what: "a yield", work: YIELD, counted: Instructions, limit: 400.0 },
     Budget { what: "a wake of another task", work: ("wake", wakes), counted: Instructions, limit: 550.0 },
 ];
@@ -186,6 +189,20 @@ fn spawn_join(n: u64) {
                 task.await.expect("it returns");
             }
         }
+    })
+    .expect("it runs");
+}
+
+fn call_soon(n: u64) {
+    run(async {
+        let event_loop = get_running_loop().expect("a loop is running");
+        let called = Rc::new(Cell::new(0));
+        for _ in 0..n {
+            let called = called.clone();
+            event_loop.call_soon(move || called.set(called.get() + 1));
+        }
+        yield_now().await;
+        assert_eq!(called.get(), n);
     })
     .expect("it runs");
 }

@@ -24,7 +24,7 @@ pub use in_context::InContext;
 pub use var::{ContextVar, ResetError, Token};
 use vars::{VarId, Vars};
 
-pub(crate) use current::{Slot, get_or_make};
+pub(crate) use current::Slot;
 
 /// A set of values of [`ContextVar`]s.
 ///
@@ -146,7 +146,7 @@ impl Context {
     /// assert_eq!(context.run(|| USER.get()), Some("ada"));
     /// ```
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _entered = current::enter(Some(self.clone()));
+        let _entered = current::enter(self.clone());
         f()
     }
 

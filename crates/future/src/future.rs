@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use asyncio_coro::CancelledError;
-use asyncio_coro::context::{Captured, Context};
+use asyncio_coro::context::Captured;
 use asyncio_coro::scope::LeafScope;
 use asyncio_loop::{EventLoop, ExceptionContext, get_running_loop};
 
@@ -279,8 +279,8 @@ impl<T> Future<T> {
     /// registration order; scheduled at once if it is done already. Without any loop: inline.
     ///
     /// It runs in a copy of the context of this call. Panics of callbacks go to the loop's exception
-    /// handler, with the place of this call. Without a loop the others are called, then the first panic
-    /// goes on in whoever completed the future.
+    /// handler, in that context and with the place of this call. Without a loop the others are
+    /// called, then the first panic goes on in whoever completed the future.
     ///
     /// # Examples
     ///
@@ -319,13 +319,13 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn add_done_callback_in(
         &self,
-        context: &Context,
+        context: impl Into<Captured>,
         callback: impl FnOnce(&Self) + 'static,
     ) -> CallbackId
     where
         T: 'static,
     {
-        self.add_callback(Box::new(callback), context.clone().into(), Location::caller())
+        self.add_callback(Box::new(callback), context.into(), Location::caller())
     }
 
     /// Forgets a callback; `false` if it has been scheduled, or removed before.
@@ -524,10 +524,10 @@ impl<T> Future<T> {
     where
         T: 'static,
     {
-        let (future, site) = (self.clone(), callback.site);
+        let (future, Callback { function, site, context }) = (self.clone(), callback);
         // A closed loop drops the callback, as it does with all that is still queued in it.
-        drop(event_loop.call_soon(move || {
-            let called = panic::catch_unwind(AssertUnwindSafe(|| callback.call(&future)));
+        drop(event_loop.call_soon_in(context, move || {
+            let called = panic::catch_unwind(AssertUnwindSafe(|| function(&future)));
             if let Err(payload) = called {
                 let context = ExceptionContext::new("exception in done callback of a future");
                 report::send(context.with_site(site).with_panic(payload));

@@ -14,6 +14,9 @@ use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
 use std::time::Instant;
 
+use asyncio_coro::Context;
+use asyncio_coro::context::Captured;
+
 use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
 use crate::ready::{Entry, EntryVTable};
@@ -49,6 +52,24 @@ impl Handle {
     /// Was it cancelled? A callback given to a closed loop is cancelled from the start.
     pub fn cancelled(&self) -> bool {
         self.callback.cancelled()
+    }
+
+    /// The context that it runs in, or ran in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let context = asyncio_coro::Context::new();
+    /// let handle = event_loop.call_soon_in(&context, || ());
+    /// assert!(handle.context().ptr_eq(&context));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.callback.context()
     }
 }
 
@@ -105,6 +126,12 @@ impl TimerHandle {
         self.handle.cancelled()
     }
 
+    /// The context that it runs in, or ran in.
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.handle.context()
+    }
+
     /// When it is due, on the loop's clock.
     pub fn when(&self) -> Instant {
         self.when
@@ -149,6 +176,7 @@ impl fmt::Debug for TimerHandle {
 trait AnyCallback {
     fn cancel(&self);
     fn cancelled(&self) -> bool;
+    fn context(&self) -> Context;
     fn site(&self) -> &'static Location<'static>;
 }
 
@@ -157,6 +185,7 @@ struct Callback<F> {
     /// None once it ran or was cancelled.
     callback: Cell<Option<F>>,
     cancelled: Cell<bool>,
+    context: Captured,
     site: &'static Location<'static>,
 }
 
@@ -168,6 +197,10 @@ impl<F> AnyCallback for Callback<F> {
 
     fn cancelled(&self) -> bool {
         self.cancelled.get()
+    }
+
+    fn context(&self) -> Context {
+        self.context.context()
     }
 
     fn site(&self) -> &'static Location<'static> {
@@ -186,7 +219,7 @@ impl<F: FnOnce() + 'static> Callback<F> {
         // SAFETY: the caller keeps I1.
         let this = unsafe { Rc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
         if let Some(callback) = this.callback.take() {
-            call(callback, this.site);
+            this.context.run(|| call(callback, this.site));
         }
     }
 
@@ -210,20 +243,22 @@ impl<F: FnOnce() + 'static> Callback<F> {
     }
 }
 
-/// Makes a callback's handle and its entry.
+/// Makes the handle and the entry of a callback that runs in `context`.
 #[track_caller]
-pub(crate) fn callback<F: FnOnce() + 'static>(callback: F) -> (Handle, Entry) {
-    callback_at(Location::caller(), callback)
+pub(crate) fn callback<F: FnOnce() + 'static>(context: Captured, callback: F) -> (Handle, Entry) {
+    callback_at(Location::caller(), context, callback)
 }
 
 /// Makes the handle and the entry of a callback that somebody gave us at `site`.
 pub(crate) fn callback_at<F: FnOnce() + 'static>(
     site: &'static Location<'static>,
+    context: Captured,
     callback: F,
 ) -> (Handle, Entry) {
     let shared = Rc::new(Callback {
         callback: Cell::new(Some(callback)),
         cancelled: Cell::new(false),
+        context,
         site,
     });
     let raw = Rc::into_raw(shared.clone()).cast_mut().cast();
@@ -233,7 +268,21 @@ pub(crate) fn callback_at<F: FnOnce() + 'static>(
     (Handle { callback: shared }, entry)
 }
 
-/// Calls a callback of the running loop; a panic goes to its exception handler.
+/// Makes an entry that runs `entry`, which must be of this thread's loop, in `context`.
+#[track_caller]
+pub(crate) fn in_context(context: Captured, entry: Entry) -> Entry {
+    /// Discards what was not run.
+    struct Owned(Option<Entry>);
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            self.0.take().into_iter().for_each(Entry::discard);
+        }
+    }
+    let mut owned = Owned(Some(entry));
+    callback(context, move || owned.0.take().into_iter().for_each(Entry::run)).1
+}
+
+/// Calls a callback of the running loop, in whose context we are; a panic goes to the loop's exception handler.
 pub(crate) fn call(callback: impl FnOnce(), site: &'static Location<'static>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
         let context =

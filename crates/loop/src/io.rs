@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
 
+use asyncio_coro::context::Captured;
 use slab::Slab;
 
 use crate::error::LoopClosed;
@@ -35,7 +36,8 @@ pub trait IoHandler {
     /// call are merged). No new edge comes for what is left unread: read until the call would block, or until a short
     /// read where [`Registration::reports_hang_up`] says so, or [`requeue`](Registration::requeue) yourself.
     ///
-    /// A panic is reported with the loop's exception handler; the registration stays.
+    /// It runs in a copy of the [context](asyncio_coro::context) in which the descriptor was registered, one for all its
+    /// calls. A panic is reported with the loop's exception handler; the registration stays.
     fn on_ready(self: Rc<Self>, ready: Ready);
 }
 
@@ -224,6 +226,8 @@ struct Source {
     sees_hangup: bool,
     /// None once deregistered.
     handler: RefCell<Option<Rc<dyn IoHandler>>>,
+    /// That of the registration, for the handler.
+    context: Captured,
     /// What the next call will be told.
     pending: Cell<Ready>,
     sticky: Cell<Ready>,
@@ -261,11 +265,13 @@ impl Source {
         let ready = self.pending.replace(Ready::NONE);
         let handler = self.handler.borrow().clone();
         let Some(handler) = handler else { return };
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.on_ready(ready))) else { return };
-        if let Some(inner) = self.inner.upgrade() {
-            let message = format!("exception in the handler of file descriptor {}", self.fd);
-            inner.report(ExceptionContext::new(message).with_panic(panic));
-        }
+        self.context.run(|| {
+            let called = catch_unwind(AssertUnwindSafe(|| handler.on_ready(ready)));
+            if let (Err(panic), Some(inner)) = (called, self.inner.upgrade()) {
+                let message = format!("exception in the handler of file descriptor {}", self.fd);
+                inner.report(ExceptionContext::new(message).with_panic(panic));
+            }
+        });
     }
 }
 
@@ -352,6 +358,7 @@ impl Inner {
             key,
             sees_hangup: selector.sees_hangup(),
             handler: RefCell::new(Some(handler)),
+            context: Captured::copy(),
             pending: Cell::default(),
             sticky: Cell::default(),
             queued: Cell::default(),

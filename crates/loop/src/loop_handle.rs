@@ -4,8 +4,11 @@ use std::fmt;
 use std::ptr;
 use std::sync::Arc;
 
+use asyncio_coro::context::Captured;
+
 use crate::error::LoopClosed;
 use crate::event_loop::{Inner, State};
+use crate::handle::in_context;
 use crate::ready::Entry;
 use crate::remote::Shared;
 use crate::running;
@@ -43,8 +46,10 @@ impl LoopHandle {
     ///
     /// From the loop's own thread it queues like [`call_soon`](crate::EventLoop::call_soon), in one order with it.
     /// The callbacks of one thread run in the order in which it gave them. Any thread may cancel one by the handle that is
-    /// returned. A signal handler must not call this: it
-    /// allocates.
+    /// returned. A signal handler must not call this: it allocates.
+    ///
+    /// Given by the loop's own thread while the loop runs, it runs in a copy of the current
+    /// [context](asyncio_coro::context). Contexts do not cross threads: from elsewhere, it runs in an empty one.
     ///
     /// # Errors
     ///
@@ -71,7 +76,9 @@ impl LoopHandle {
         &self,
         callback: impl FnOnce() + Send + 'static,
     ) -> Result<ThreadSafeHandle, LoopClosed> {
-        let (handle, entry) = send_callback(callback);
+        let context = if self.is_current() { Captured::copy() } else { Captured::empty() };
+        let (handle, entry) = send_callback(callback, !context.is_empty());
+        let entry = if context.is_empty() { entry } else { in_context(context, entry) };
         match self.push(entry) {
             Ok(()) => Ok(handle),
             Err(refused) => {

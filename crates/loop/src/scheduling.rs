@@ -4,17 +4,20 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use asyncio_coro::context::Captured;
+
 use crate::clock::{Clock, saturating_add};
 use crate::event_loop::{EventLoop, Inner, State};
-use crate::handle::{Handle, TimerHandle, callback};
+use crate::handle::{self, Handle, TimerHandle};
 use crate::ready::Entry;
 use crate::timers::{Action, TimerKey};
 
 impl EventLoop {
     /// Calls `callback` in the next tick. Callbacks and task steps run in the order in which they were queued.
     ///
-    /// A panic in it goes to the exception handler with the place of this call, and the loop goes on. On a closed loop
-    /// the callback is dropped, and the handle is cancelled from the start.
+    /// It runs in a copy of the current [context](asyncio_coro::context); [`call_soon_in`](Self::call_soon_in) is for
+    /// another. A panic in it goes to the exception handler with the place of this call, and the loop goes on. On a closed
+    /// loop the callback is dropped, and the handle is cancelled from the start.
     ///
     /// # Examples
     ///
@@ -34,8 +37,34 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
-    pub fn call_soon(&self, callback_fn: impl FnOnce() + 'static) -> Handle {
-        let (handle, entry) = callback(callback_fn);
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+        self.call_soon_in(Captured::copy(), callback)
+    }
+
+    /// As [`call_soon`](Self::call_soon), but calls `callback` in `context` itself instead of a copy of the current one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_coro::{Context, ContextVar};
+    /// use asyncio_loop::{EventLoop, testing};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let context = Context::new();
+    /// event_loop.call_soon_in(&context, || drop(USER.set("ada")));
+    /// testing::run_once(&event_loop)?;
+    /// assert_eq!(context.get(&USER), Some("ada"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn call_soon_in(
+        &self,
+        context: impl Into<Captured>,
+        callback: impl FnOnce() + 'static,
+    ) -> Handle {
+        let (handle, entry) = handle::callback(context.into(), callback);
         if self.is_closed() {
             entry.discard();
         } else {
@@ -46,7 +75,7 @@ impl EventLoop {
 
     /// Calls `callback` after `delay`, measured on the loop's clock from now; no earlier, and up to a tick later.
     ///
-    /// A delay beyond what the clock can show means never. On a closed loop the callback is dropped, and the handle is
+    /// It runs in a copy of the current context. A delay beyond what the clock can show means never. On a closed loop the callback is dropped, and the handle is
     /// cancelled from the start.
     ///
     /// # Examples
@@ -68,9 +97,20 @@ impl EventLoop {
         self.call_at(saturating_add(self.time(), delay), callback)
     }
 
+    /// As [`call_later`](Self::call_later), but calls `callback` in `context` itself instead of a copy of the current one.
+    #[track_caller]
+    pub fn call_later_in(
+        &self,
+        context: impl Into<Captured>,
+        delay: Duration,
+        callback: impl FnOnce() + 'static,
+    ) -> TimerHandle {
+        self.call_at_in(context, saturating_add(self.time(), delay), callback)
+    }
+
     /// Calls `callback` when the loop's clock shows `when`; no earlier, and up to a tick later.
     ///
-    /// Timers run in the order of their deadlines, those of equal deadlines in the order in which they were added. One
+    /// It runs in a copy of the current context. Timers run in the order of their deadlines, those of equal deadlines in the order in which they were added. One
     /// whose time has passed runs in the next tick. On a closed loop the callback is dropped, and the handle is
     /// cancelled from the start.
     ///
@@ -92,8 +132,35 @@ impl EventLoop {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
-    pub fn call_at(&self, when: Instant, callback_fn: impl FnOnce() + 'static) -> TimerHandle {
-        let (handle, entry) = callback(callback_fn);
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.call_at_in(Captured::copy(), when, callback)
+    }
+
+    /// As [`call_at`](Self::call_at), but calls `callback` in `context` itself instead of a copy of the current one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_coro::Context;
+    /// use asyncio_loop::{EventLoop, testing};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let context = Context::new();
+    /// event_loop.call_at_in(&context, event_loop.time(), {
+    ///     let context = context.clone();
+    ///     move || assert!(Context::current().ptr_eq(&context))
+    /// });
+    /// testing::run_once(&event_loop)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn call_at_in(
+        &self,
+        context: impl Into<Captured>,
+        when: Instant,
+        callback: impl FnOnce() + 'static,
+    ) -> TimerHandle {
+        let (handle, entry) = handle::callback(context.into(), callback);
         let key = if self.is_closed() {
             entry.discard();
             None

@@ -10,6 +10,8 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use asyncio_coro::context::Captured;
+
 use crate::handle::call;
 use crate::ready::{Entry, EntryVTable};
 use crate::turn::Turn;
@@ -89,6 +91,9 @@ trait AnyCallback: Send + Sync {
 /// A callback from any thread, shared by its handle and its entry: one allocation.
 struct SendCallback<F> {
     turn: Turn<F>,
+    /// Whether its entry is run in the context that is meant for it. A context and its values stay on their thread, so that
+    /// otherwise it begins with none.
+    has_context: bool,
     site: &'static Location<'static>,
 }
 
@@ -120,9 +125,17 @@ impl<F: FnOnce() + Send + 'static> SendCallback<F> {
     unsafe fn run(ptr: NonNull<()>) {
         // SAFETY: the caller keeps I1.
         let this = unsafe { Arc::<Self>::from_raw(ptr.as_ptr().cast_const().cast()) };
+        if this.has_context {
+            Self::take_turn(this);
+        } else {
+            Captured::empty().run(|| Self::take_turn(this));
+        }
+    }
+
+    fn take_turn(this: Arc<Self>) {
         match Arc::try_unwrap(this) {
             // Nobody keeps a handle, as mostly: then there is nobody to take turns with.
-            Ok(Self { turn, site }) => {
+            Ok(Self { turn, site, .. }) => {
                 if let Some(callback) = turn.into_callback() {
                     call(callback, site);
                 }
@@ -151,12 +164,14 @@ impl<F: FnOnce() + Send + 'static> SendCallback<F> {
     }
 }
 
-/// Makes a callback's handle and its entry.
+/// Makes a callback's handle and its entry, which is run in the callback's context if that `has_context`.
 #[track_caller]
 pub(crate) fn send_callback<F: FnOnce() + Send + 'static>(
     callback: F,
+    has_context: bool,
 ) -> (ThreadSafeHandle, Entry) {
-    let shared = Arc::new(SendCallback { turn: Turn::new(callback), site: Location::caller() });
+    let shared =
+        Arc::new(SendCallback { turn: Turn::new(callback), has_context, site: Location::caller() });
     let raw = Arc::into_raw(shared.clone()).cast_mut().cast();
     let ptr = NonNull::new(raw).expect("an Arc is not null");
     // SAFETY: by I1: the pointer is a count of `shared`, the vtable that of the same `F`.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
+use asyncio_coro::ContextVar;
 use asyncio_loop::testing::{self, ClockMode};
 use asyncio_loop::{Entry, EntryVTable, IoHandler, Ready, Work};
 
@@ -197,4 +198,23 @@ fn timers_that_are_gone_take_no_memory() {
     // What is left is the room for the next four thousand, and the ready queue's.
     let rest = IN_USE.get() - before;
     assert!(rest < full / 4, "{rest} bytes of {full} after the others ran");
+}
+
+#[test]
+fn contexts_cost_a_callback_nothing_until_one_is_made_on_the_thread() {
+    static NUMBER: ContextVar<u32> = ContextVar::new("number");
+    let (event_loop, _clock) = testing::virtual_loop(ClockMode::Frozen).unwrap();
+    let callbacks = || {
+        for _ in 0..1_000 {
+            event_loop.call_soon(|| {
+                std::hint::black_box(NUMBER.get());
+            });
+        }
+        testing::run_once(&event_loop).unwrap();
+    };
+    callbacks();
+    assert_eq!(allocations(callbacks), 1_000, "one a callback");
+    NUMBER.set(7);
+    callbacks();
+    assert_eq!(allocations(callbacks), 2_000, "and one for its copy, whose values are shared");
 }

@@ -1,7 +1,9 @@
 //! `Captured`: the context that something is to run in later.
 
+use std::fmt;
+
 use super::Context;
-use super::current::{Slot, enter, in_use, look, peek, run_fresh};
+use super::current::{self, Slot, get_or_make, in_use, look, peek};
 
 /// The context that a callback or a task is to run in, held by whoever runs it. 8 bytes.
 ///
@@ -19,55 +21,88 @@ use super::current::{Slot, enter, in_use, look, peek, run_fresh};
 /// USER.set("grace");
 /// assert_eq!(registered_in.run(|| USER.get()), Some("ada"));
 /// ```
-#[derive(Debug, Default)]
-pub struct Captured(Option<Context>);
+#[derive(Default)]
+pub struct Captured(Slot);
 
 impl Captured {
     /// A copy of the current context, as it is now.
     #[inline]
     #[must_use]
     pub fn copy() -> Self {
-        if in_use() { Self::copy_in_use() } else { Captured(None) }
+        if in_use() { Self::copy_in_use() } else { Self::empty() }
     }
 
     fn copy_in_use() -> Self {
-        let current = peek();
-        let vars = current.and_then(|current| current.vars());
-        Captured(vars.map(|vars| Context::with(Some(vars))))
+        let vars = peek().and_then(|current| current.vars());
+        vars.map_or_else(Self::empty, |vars| Context::with(Some(vars)).into())
     }
 
-    /// An empty context.
+    /// A context of its own, which is empty.
     #[must_use]
     pub const fn empty() -> Self {
-        Captured(None)
+        Captured(Slot::new(None))
     }
 
-    /// Runs `f` in the context. What it sets is kept for the next time, unless this is empty.
+    /// Runs `f` in the context. What it sets is there the next time, too.
     #[inline]
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        match &self.0 {
-            None => run_fresh(f),
-            Some(context) => {
-                let _entered = enter(Some(context.clone()));
-                f()
-            }
+        if in_use() {
+            return self.context().run(f);
         }
+        let _unused = Unused(&self.0);
+        f()
     }
 
-    /// The context in `slot`, or an empty one.
-    #[inline]
-    pub(crate) fn in_slot(slot: &Slot) -> Self {
-        Captured(if in_use() { look(slot) } else { None })
+    /// Whether it has no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        look(&self.0).is_none_or(|context| context.is_empty())
+    }
+
+    /// The context itself.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        get_or_make(&self.0)
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.0
     }
 
     pub(crate) fn into_inner(self) -> Option<Context> {
-        self.0
+        self.0.into_inner()
+    }
+}
+
+/// Nothing was entered, since no place on this thread held a context. What the current place holds when this is dropped was
+/// put there meanwhile, and was meant for this slot.
+struct Unused<'a>(&'a Slot);
+
+impl Drop for Unused<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if in_use() {
+            current::move_to(self.0);
+        }
     }
 }
 
 /// That context itself, shared with whoever has it.
 impl From<Context> for Captured {
     fn from(context: Context) -> Self {
-        Captured(Some(context))
+        Captured(Slot::new(Some(context)))
+    }
+}
+
+/// That context itself, shared with whoever has it.
+impl From<&Context> for Captured {
+    fn from(context: &Context) -> Self {
+        context.clone().into()
+    }
+}
+
+impl fmt::Debug for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Captured").field(&look(&self.0)).finish()
     }
 }

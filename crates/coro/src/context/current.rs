@@ -82,9 +82,9 @@ fn with_slot<R>(f: impl FnOnce(&Slot) -> R) -> Option<R> {
     }
 }
 
-/// Makes `context` the current one until the guard is dropped; `None` for one that is empty and is made when asked for.
-pub(super) fn enter(context: Option<Context>) -> Entered {
-    let outer = ENTERED.try_with(|slot| slot.replace(context)).ok().flatten();
+/// Makes `context` the current one until the guard is dropped.
+pub(super) fn enter(context: Context) -> Entered {
+    let outer = ENTERED.try_with(|slot| slot.replace(Some(context))).ok().flatten();
     let outer_in = ENTERED_IN.replace(Some(node::current_task_ptr()));
     Entered { outer, outer_in }
 }
@@ -104,25 +104,11 @@ impl Drop for Entered {
     }
 }
 
-/// Runs `f` in an empty context of its own while no context exists on this thread.
-pub(super) fn run_fresh<R>(f: impl FnOnce() -> R) -> R {
-    let _entered = if in_use() { Fresh::Entered(enter(None)) } else { Fresh::Unused };
-    f()
-}
-
-/// An empty context is current until this is dropped.
-enum Fresh {
-    Entered(#[expect(dead_code, reason = "its drop leaves the context")] Entered),
-    /// Nothing was entered: no place held a context. What the current place holds in the end was put there meanwhile, and
-    /// was meant to stay with us.
-    Unused,
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        if matches!(self, Fresh::Unused) && in_use() {
-            let left = with_slot(Cell::take);
-            drop(left);
-        }
+/// Moves what the current place holds to `slot`.
+#[cold]
+pub(super) fn move_to(slot: &Slot) {
+    if let Some(context) = with_slot(Cell::take).flatten() {
+        let unwanted = slot.replace(Some(context));
+        drop(unwanted);
     }
 }

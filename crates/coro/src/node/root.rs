@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use super::thread::THREAD;
 use super::{Base, ROOT, UNWINDING};
-use crate::context::Slot;
+use crate::context::Captured;
 use crate::task::TaskInfo;
 
 /// The outermost scope of a task, pinned in the task's wrapped future.
@@ -17,7 +17,7 @@ pub(crate) struct Root {
     base: Base,
     info: NonNull<TaskInfo>,
     /// The task's context, once the task has begun.
-    context: Slot,
+    context: Captured,
     _pin: PhantomPinned,
 }
 
@@ -26,7 +26,7 @@ impl Root {
     ///
     /// `info` must outlive the root and belong to this thread.
     pub(crate) const unsafe fn new(info: NonNull<TaskInfo>) -> Self {
-        Root { base: Base::new(ROOT), info, context: Slot::new(None), _pin: PhantomPinned }
+        Root { base: Base::new(ROOT), info, context: Captured::empty(), _pin: PhantomPinned }
     }
 
     /// Runs one step of the task: `step` runs with the root as the current scope and the task as the current task.
@@ -58,8 +58,8 @@ impl Root {
         unsafe { self.info.as_ref() }
     }
 
-    /// The place of the task's context; what is done with it runs no foreign code.
-    pub(crate) fn context(&self) -> &Slot {
+    /// The task's context.
+    pub(crate) fn context(&self) -> &Captured {
         &self.context
     }
 

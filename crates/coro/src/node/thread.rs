@@ -81,7 +81,7 @@ pub(crate) fn with_current_context<R>(look: impl FnOnce(&Slot) -> R) -> Option<R
     let task = unsafe { current_task_ptr().as_ref() }?;
     // SAFETY: a task's step runs on the task's own thread.
     let local = unsafe { task.local() };
-    local.root().map(|root| look(root.context()))
+    local.root().map(|root| look(root.context().slot()))
 }
 
 /// Makes no task and no scope the current one, until whoever set them restores what was before.

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::context::{Context, get_or_make};
+use crate::context::Context;
 use crate::hooks::TaskLabel;
 use crate::node::Root;
 use crate::task::TaskEnd;
@@ -298,7 +298,7 @@ impl<'a> LocalInfo<'a> {
     #[must_use]
     pub fn context(self) -> Option<Context> {
         if let Some(root) = self.root() {
-            return Some(get_or_make(root.context()));
+            return Some(root.context().context());
         }
         if self.has(STARTED | ENDED) {
             return None;
@@ -329,7 +329,7 @@ impl<'a> LocalInfo<'a> {
 
     #[cold]
     fn begin_in_early(self, root: Pin<&Root>) {
-        root.context().set(self.take_early());
+        root.context().slot().set(self.take_early());
     }
 
     /// Begins the task: from now on requests go to `root`. Says whether it was cancelled, or ended, before.

@@ -76,7 +76,7 @@ impl<F: Future> TaskScope<F> {
     /// Runs `f` in the task's context, for what is to be done in it after the task has ended: to drop or to report what the
     /// task has left. Not for a task that has yet to begin, whose context nobody has seen.
     pub fn run_in_context<R>(self: Pin<&Self>, f: impl FnOnce() -> R) -> R {
-        Captured::in_slot(self.project_ref().root.context()).run(f)
+        self.project_ref().root.get_ref().context().run(f)
     }
 }
 
@@ -157,20 +157,22 @@ fn settle<T>(
 #[cold]
 fn drop_live<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) {
     if !local.is_started() {
-        root.context().set(local.take_early());
+        root.context().slot().set(local.take_early());
     }
     local.end(Some(&TaskEnd::Cancelled));
-    if let Some(payload) = Captured::in_slot(root.context()).run(|| drop_body(body)) {
-        let message = panics::message(&payload);
-        hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
-        panics::discard(payload);
-    }
+    root.context().run(|| {
+        if let Some(payload) = drop_body(body) {
+            let message = panics::message(&payload);
+            hooks::report(Report::DropPanicked { task: Some(root.info().label()), message });
+            panics::discard(payload);
+        }
+    });
 }
 
 /// Ends a task that was cancelled before its first step.
 #[cold]
 fn drop_unstarted<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) -> TaskEnd {
-    let dropped = Captured::in_slot(root.context()).run(|| drop_body(body));
+    let dropped = root.context().run(|| drop_body(body));
     let end = dropped.map_or(TaskEnd::Cancelled, TaskEnd::Panicked);
     local.end(Some(&end));
     end

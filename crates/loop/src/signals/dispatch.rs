@@ -13,7 +13,7 @@ use super::process::Listener;
 use super::signal::Signal;
 use crate::error::LoopClosed;
 use crate::event_loop::{EventLoop, Inner};
-use crate::handle::callback_at;
+use crate::handle::{call, callback_at};
 
 /// What a loop has to do with signals.
 #[derive(Default)]
@@ -162,7 +162,8 @@ impl Inner {
             let handlers = self.signals.handlers.borrow();
             if let Some(handler) = handlers.iter().find(|handler| handler.signal == signal) {
                 let handler = handler.clone();
-                let (_, entry) = callback_at(handler.site, move || handler.call());
+                let (_, entry) =
+                    callback_at(handler.site, Captured::empty(), move || handler.call());
                 self.ready.push(entry);
             }
         }
@@ -241,7 +242,7 @@ impl SignalHandler {
         }
         let mut running = PutBack(self, self.callback.take());
         if let Some(callback) = &mut running.1 {
-            self.context.run(callback);
+            self.context.run(|| call(callback, self.site));
         }
     }
 }
