@@ -88,9 +88,11 @@ const SCENARIOS: &[Row] = &[
                 let (started, starts) = mpsc::channel();
                 let stuck = to_thread(move || {
                     started.send(()).unwrap();
-                    std::thread::sleep(Duration::from_secs(3600));
+                    loop {
+                        std::thread::park();
+                    }
                 });
-                create_task(async move { stuck.await });
+                create_task(stuck);
                 yield_now().await;
                 starts.recv().unwrap();
                 raise(Kind::INT);

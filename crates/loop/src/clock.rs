@@ -1,4 +1,5 @@
-//! The loop's clock: the system's monotonic one, or a virtual one that tests own.
+//! The loop's clock: the system's monotonic one, one that the program brings, or a virtual one that tests
+//! own.
 //!
 //! The monotonic clock stands still while the machine is suspended (Linux: `CLOCK_MONOTONIC`, not `CLOCK_BOOTTIME`), as
 //! asyncio's does. So a suspended hour is no time at all: nothing is due at once when the machine wakes up, and no
@@ -9,11 +10,32 @@ use std::time::{Duration, Instant};
 
 use crate::testing::script::{OffScript, Script};
 
+/// A clock for a loop to go by instead of the system's monotonic one: one that also runs while the machine is suspended,
+/// one that is adjusted, one that stands still while a simulation does. For
+/// [`EventLoop::with_time_source`](crate::EventLoop::with_time_source).
+///
+/// Tests rather want the clocks of [`testing`](crate::testing), which know when the loop is idle.
+pub trait TimeSource {
+    /// The time now. It never goes back. Called at least once a tick in which a timer waits.
+    fn now(&self) -> Instant;
+
+    /// How long to sleep, by the system's monotonic clock, until this one shows `when`, which it does not do yet. Too
+    /// short is fine, the loop then looks again; nothing at all would keep it busy. None if nobody knows: then the loop
+    /// sleeps until something wakes it, and whoever moves the clock does, with
+    /// [`call_soon_threadsafe`](crate::LoopHandle::call_soon_threadsafe).
+    ///
+    /// Unless it says otherwise a clock goes as fast as the system's.
+    fn until(&self, when: Instant) -> Option<Duration> {
+        Some(when.saturating_duration_since(self.now()))
+    }
+}
+
 /// How a loop tells the time.
-#[derive(Debug)]
 pub(crate) enum Clock {
     /// `Instant::now()`.
     Monotonic,
+    /// One that somebody gave us.
+    Custom(Box<dyn TimeSource>),
     /// Time moves only when it is told to, or jumps when the loop is idle.
     Virtual(VirtualTime),
 }
@@ -63,9 +85,15 @@ impl Clock {
         })
     }
 
+    /// May it stand still?
+    pub(crate) fn is_monotonic(&self) -> bool {
+        matches!(self, Self::Monotonic)
+    }
+
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::Monotonic => Instant::now(),
+            Self::Custom(source) => source.now(),
             Self::Virtual(time) => time.now.get(),
         }
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use asyncio_coro::task::TaskRef;
 
 use crate::async_generators::AsyncGenerators;
-use crate::clock::Clock;
+use crate::clock::{Clock, TimeSource};
 use crate::config::GracePeriods;
 use crate::debug::Debug;
 use crate::error::LoopRunning;
@@ -141,6 +141,42 @@ impl EventLoop {
     /// What the system says when it has no file descriptors left: the loop owns a few of them.
     pub fn new() -> io::Result<Self> {
         Self::with_clock(Clock::Monotonic)
+    }
+
+    /// Makes a loop that goes by a clock of the program's: its timers are due by it, [`time`](Self::time) shows it, and so
+    /// do sleeps and timeouts.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio_loop::{EventLoop, TimeSource};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// /// An hour is a few milliseconds.
+    /// struct TimeLapse(Instant);
+    ///
+    /// impl TimeSource for TimeLapse {
+    ///     fn now(&self) -> Instant {
+    ///         self.0 + self.0.elapsed() * 1_000_000
+    ///     }
+    ///     fn until(&self, when: Instant) -> Option<Duration> {
+    ///         Some(when.saturating_duration_since(self.now()) / 1_000_000)
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::with_time_source(TimeLapse(Instant::now()))?;
+    /// let (start, stopper) = (event_loop.time(), event_loop.clone());
+    /// event_loop.call_later(Duration::from_secs(3600), move || stopper.stop());
+    /// event_loop.run_forever()?;
+    /// assert!(event_loop.time() - start >= Duration::from_secs(3600));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_time_source(source: impl TimeSource + 'static) -> io::Result<Self> {
+        Self::with_clock(Clock::Custom(Box::new(source)))
     }
 
     /// Makes a loop on the selector for systems that have no better one.
@@ -282,8 +318,9 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The time on the loop's clock: monotonic, or [virtual](crate::testing) in a test. Timers are due by it. On Linux
-    /// and macOS the monotonic clock does not count the time that the machine is suspended.
+    /// The time on the loop's clock: monotonic, [one of the program's](Self::with_time_source), or
+    /// [virtual](crate::testing) in a test. Timers are due by it. On Linux and macOS the monotonic clock does not count the
+    /// time that the machine is suspended.
     ///
     /// # Examples
     ///

@@ -44,6 +44,7 @@ mod work;
 #[cfg(all(test, asyncio_loom))]
 mod model;
 
+pub use crate::clock::TimeSource;
 pub use crate::config::{Config, GracePeriods};
 pub use crate::error::{LoopClosed, LoopRunning, NoRunningLoop};
 pub use crate::event_loop::EventLoop;

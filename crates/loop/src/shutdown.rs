@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use asyncio_coro::context::Captured;
 use asyncio_coro::task::TaskEnd;
 
-use crate::clock::{Clock, saturating_add};
+use crate::clock::saturating_add;
 use crate::config::GracePeriods;
 use crate::event_loop::{EventLoop, Inner, Interrupt, State};
 use crate::exception::ExceptionContext;
@@ -273,7 +273,7 @@ async fn within_grace(inner: &Inner, hook: &dyn CloseHook) -> bool {
     let periods = inner.grace_periods.borrow().clone();
     let grace = hook.grace(&periods);
     let deadline = saturating_add(inner.clock.now(), grace);
-    if let Clock::Virtual(_) = inner.clock {
+    if !inner.clock.is_monotonic() {
         inner.phase_end.set(Some(saturating_add(Instant::now(), grace)));
     }
     let mut timer = Timer { inner, key: None };

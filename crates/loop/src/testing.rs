@@ -194,7 +194,7 @@ impl VirtualClock {
     fn with<R>(&self, f: impl FnOnce(&VirtualTime) -> R) -> Option<R> {
         match &self.inner.upgrade()?.clock {
             Clock::Virtual(time) => Some(f(time)),
-            Clock::Monotonic => None,
+            Clock::Monotonic | Clock::Custom(_) => None,
         }
     }
 }

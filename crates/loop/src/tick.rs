@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 use std::{cell::Cell, io};
 
-use crate::clock::{Clock, ClockMode, VirtualTime, saturating_add};
+use crate::clock::{Clock, ClockMode, TimeSource, VirtualTime, saturating_add};
 use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
 use crate::observe::Observer;
@@ -83,6 +83,9 @@ impl Inner {
                 Clock::Monotonic => {
                     self.sleep(self.until_next_timer(), || true).map_err(RunError::Os)?
                 }
+                Clock::Custom(source) => self
+                    .sleep(self.until_next_timer_by(&**source), || true)
+                    .map_err(RunError::Os)?,
                 Clock::Virtual(time) => self.wait_virtually(time)?,
             }
             self.drain_remote();
@@ -100,6 +103,19 @@ impl Inner {
         let Some(deadline) = self.timers.borrow().next_deadline() else { return Wait::Forever };
         let now = Instant::now();
         if deadline <= now { Wait::Poll } else { Wait::Until(deadline.min(now + LONGEST_WAIT)) }
+    }
+
+    /// How long to wait by a clock that the program brought; and no longer than an upper tier may take for its end by the
+    /// system's, since that one may stand still.
+    fn until_next_timer_by(&self, source: &dyn TimeSource) -> Wait {
+        let end = self.phase_end.get();
+        let next = self.timers.borrow().next_deadline();
+        let Some(deadline) = next else { return end.map_or(Wait::Forever, Wait::Until) };
+        if deadline <= source.now() {
+            return Wait::Poll;
+        }
+        let until = source.until(deadline).map(|delay| Instant::now() + delay.min(LONGEST_WAIT));
+        until.into_iter().chain(end).min().map_or(Wait::Forever, Wait::Until)
     }
 
     /// Time is what the test says; the system's clock is only for the grace that descriptors get.

@@ -91,7 +91,7 @@ impl ScriptedClock {
         let inner = self.inner.upgrade();
         inner.map_or(Duration::ZERO, |inner| match &inner.clock {
             Clock::Virtual(time) => time.elapsed(),
-            Clock::Monotonic => Duration::ZERO,
+            Clock::Monotonic | Clock::Custom(_) => Duration::ZERO,
         })
     }
 
