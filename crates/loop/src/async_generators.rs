@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -75,6 +76,14 @@ impl Wake for WakeEnd {
         };
         // A loop that is closed has dropped the end.
         drop(self.home.call_soon_threadsafe(poll));
+    }
+}
+
+impl AsyncGenerators {
+    /// Forgets them, without a destructor.
+    pub(crate) fn forget(&self) {
+        mem::forget(self.live.take());
+        mem::forget(self.closing.take());
     }
 }
 

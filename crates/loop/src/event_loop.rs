@@ -30,6 +30,7 @@ use crate::shutdown::CloseHook;
 use crate::signals::LoopSignals;
 use crate::testing::blocked::Blocked;
 use crate::timers::Timers;
+use crate::unclosed;
 use crate::watchdog::Watchdog;
 
 /// An event loop: a ready queue, timers and a selector, on one thread.
@@ -38,7 +39,8 @@ use crate::watchdog::Watchdog;
 /// [`handle`](Self::handle). Most programs never name it: [`run`](crate::run()) makes one, runs a future and closes it.
 ///
 /// [`close`](Self::close) it in the end. Dropping the last handle closes it too, but a task or a transport of the loop
-/// that holds a handle keeps it from being dropped.
+/// that holds a handle keeps it from being dropped: then it leaks, and with it their descriptors and memory. In debug
+/// mode a loop that was not closed by the end of its thread is reported.
 ///
 /// # Examples
 ///
@@ -225,6 +227,7 @@ impl EventLoop {
             extensions: RefCell::default(),
             read_buffer: Cell::default(),
         });
+        unclosed::remember(&inner);
         Self { inner }
     }
 
@@ -383,7 +386,8 @@ impl EventLoop {
         made
     }
 
-    /// Adds what an upper tier does when the loop ends. The hook must not own an [`EventLoop`].
+    /// Adds what an upper tier does when the loop ends. The hook must not own an [`EventLoop`]. On a closed loop only its
+    /// [`closed`](CloseHook::closed) is called, here and now.
     ///
     /// # Examples
     ///
@@ -409,6 +413,9 @@ impl EventLoop {
     /// ```
     pub fn add_close_hook(&self, hook: Rc<dyn CloseHook>) {
         let tier = hook.tier();
+        if self.inner.state.get() == State::Closed {
+            return hook.closed();
+        }
         self.inner.hooks.borrow_mut().push((tier, hook));
     }
 

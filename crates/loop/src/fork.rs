@@ -80,6 +80,7 @@ impl Inner {
         mem::forget(self.timers.borrow_mut().take_waiting());
         mem::forget(self.sources.take());
         self.signals.forget();
+        self.generators.forget();
         mem::forget(self.hooks.take());
         mem::forget(self.exception_handler.take());
         self.forget_extensions();

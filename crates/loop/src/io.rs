@@ -314,6 +314,10 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.borrow().is_empty()
     }

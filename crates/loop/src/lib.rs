@@ -25,6 +25,7 @@ mod spans;
 mod sync;
 mod timers;
 mod turn;
+mod unclosed;
 mod wakeup;
 #[cfg_attr(not(feature = "watchdog"), path = "watchdog/off.rs")]
 mod watchdog;

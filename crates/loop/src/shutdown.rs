@@ -204,12 +204,12 @@ impl Inner {
         let _hooks = TierHooks::set(self);
         let _entered = Entered::to_close(self);
         self.state.set(State::Closing);
-        let hooks: Vec<_> = self.hooks.borrow().iter().map(|(_, hook)| hook.clone()).collect();
         // Dropping one thing wakes another; but nothing new starts on a closing loop, so this ends when every future has
         // been dropped by the entry that its wake brought here. What other threads go on sending does not count: they
         // may do so until they find the door shut.
         loop {
-            let live: usize = hooks.iter().map(|hook| self.wake_live(&**hook)).sum();
+            // A destructor may be the first to need an upper tier, and so bring a new hook.
+            let live: usize = self.hooks().iter().map(|hook| self.wake_live(&**hook)).sum();
             let dropped = self.drop_queued();
             if live == 0 && !dropped {
                 break;
@@ -223,14 +223,17 @@ impl Inner {
         self.shared.close();
         // A push that began before the door was shut is waited for, and what it brought is dropped here.
         while self.drop_queued() || !self.shared.is_empty() {}
-        for hook in &hooks {
+        for hook in self.hooks() {
             self.contain(|| hook.closed());
         }
-        self.contain(|| drop(hooks));
         self.leave_signals();
         self.drop_attachments();
         let selector = self.selector.take();
         drop(selector);
+    }
+
+    fn hooks(&self) -> Vec<Rc<dyn CloseHook>> {
+        self.hooks.borrow().iter().map(|(_, hook)| hook.clone()).collect()
     }
 
     /// A hook that panics has nothing alive that we could wait for.

@@ -15,7 +15,8 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use asyncio_loop::{
-    CloseHook, Entry, EntryVTable, EventLoop, GracePeriods, IoHandler, LoopHandle, Ready, testing,
+    CloseHook, Entry, EntryVTable, EventLoop, ExceptionContext, GracePeriods, IoHandler,
+    LoopClosed, LoopHandle, Ready, RunError, Signal, SignalError, testing,
 };
 use support::{Log, on_each_selector};
 
@@ -281,4 +282,159 @@ fn a_storm_of_wakes_from_four_threads_leaves_nothing_alive_behind_a_close() {
             .filter(|task| task.is_scheduled.load(Ordering::SeqCst))
             .for_each(|task| task.take_back());
     }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("bomb");
+    }
+}
+
+/// A hook of which each method panics, and its drop.
+struct Hostile(Bomb);
+
+impl CloseHook for Hostile {
+    fn tier(&self) -> u8 {
+        9
+    }
+
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let held = Bomb;
+        Box::pin(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        })
+    }
+
+    fn grace(&self, _: &GracePeriods) -> Duration {
+        panic!("grace")
+    }
+
+    fn abandoned(&self) -> Vec<String> {
+        panic!("abandoned")
+    }
+
+    fn wake_live(&self) -> usize {
+        panic!("wake_live")
+    }
+
+    fn closed(&self) {
+        panic!("closed")
+    }
+}
+
+#[test]
+fn whatever_panics_while_a_loop_ends_the_end_comes() {
+    struct Handler(Bomb);
+    impl IoHandler for Handler {
+        fn on_ready(self: Rc<Self>, _: Ready) {}
+    }
+    on_each_selector(|event_loop| {
+        let reports = Rc::new(Cell::new(0));
+        let (counter, bomb) = (reports.clone(), Bomb);
+        event_loop.set_exception_handler(move |_, _| {
+            let _held = &bomb;
+            counter.set(counter.get() + 1);
+            panic!("the exception handler, too");
+        });
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let registration = event_loop.register(ours.as_fd(), Rc::new(Handler(Bomb))).unwrap();
+        for signal in [Signal::SIGWINCH, Signal::SIGURG] {
+            let bombs = (Bomb, Bomb, Bomb);
+            event_loop.call_later(Duration::from_secs(3600), move || drop(bombs.0));
+            event_loop
+                .add_signal_handler(signal, move || {
+                    let _held = &bombs.1;
+                })
+                .unwrap();
+            event_loop.add_close_hook(Rc::new(Hostile(bombs.2)));
+        }
+        let entered = event_loop.clone();
+        event_loop.extension::<RefCell<Option<Bomb>>>().replace(Some(Bomb));
+        let result = testing::run_with(&event_loop, async move {
+            let bombs = (Bomb, Bomb);
+            entered.call_soon(move || drop(bombs.0));
+            entered.handle().call_soon_threadsafe(move || drop(bombs.1)).unwrap();
+        });
+        result.unwrap();
+        assert!(event_loop.is_closed());
+        assert!(reports.get() >= 10, "{}", reports.get());
+        drop(registration);
+        event_loop.close().unwrap();
+    });
+}
+
+#[test]
+fn a_hook_that_a_destructor_brings_while_the_loop_is_being_closed_is_asked_and_told() {
+    struct Told(Log<&'static str>);
+    impl CloseHook for Told {
+        fn tier(&self) -> u8 {
+            4
+        }
+        fn wake_live(&self) -> usize {
+            self.0.push("asked");
+            0
+        }
+        fn closed(&self) {
+            self.0.push("told");
+        }
+    }
+    struct Brings(EventLoop, Log<&'static str>);
+    impl Drop for Brings {
+        fn drop(&mut self) {
+            self.0.add_close_hook(Rc::new(Told(self.1.clone())));
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::new();
+    let brings = Brings(event_loop.clone(), log.clone());
+    event_loop.call_soon(move || drop(brings));
+    event_loop.close().unwrap();
+    assert_eq!(log.take(), ["asked", "told"]);
+    event_loop.add_close_hook(Rc::new(Told(log.clone())));
+    assert_eq!(log.take(), ["told"], "here and now");
+}
+
+/// Behaviour: EVT-16.
+#[test]
+fn whatever_is_asked_of_a_closed_loop_has_an_answer() {
+    struct Handler;
+    impl IoHandler for Handler {
+        fn on_ready(self: Rc<Self>, _: Ready) {
+            unreachable!("it was never registered");
+        }
+    }
+    on_each_selector(|event_loop| {
+        let handle = event_loop.handle();
+        event_loop.close().unwrap();
+        event_loop.close().unwrap();
+        assert!(event_loop.is_closed() && !event_loop.is_running() && handle.is_closed());
+        assert!(matches!(event_loop.run_forever(), Err(RunError::Closed)));
+        assert!(matches!(event_loop.run_until_complete(async {}), Err(RunError::Closed)));
+        assert!(matches!(testing::run_once(&event_loop), Err(RunError::Closed)));
+        assert!(matches!(testing::run_with(&event_loop, async {}), Err(RunError::Closed)));
+        event_loop.stop();
+        assert!(event_loop.call_soon(|| unreachable!()).cancelled());
+        assert!(event_loop.call_later(Duration::ZERO, || unreachable!()).cancelled());
+        assert!(event_loop.call_at(event_loop.time(), || unreachable!()).cancelled());
+        let error = handle.call_soon_threadsafe(|| unreachable!()).unwrap_err();
+        assert_eq!(error.to_string(), "event loop is closed");
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let error = event_loop.register(ours.as_fd(), Rc::new(Handler)).unwrap_err();
+        assert!(error.get_ref().unwrap().is::<LoopClosed>());
+        let error = event_loop.add_signal_handler(Signal::SIGWINCH, || {}).unwrap_err();
+        assert!(matches!(error, SignalError::Closed(_)));
+        assert!(!event_loop.remove_signal_handler(Signal::SIGWINCH));
+        let key = event_loop.add_timer(event_loop.time(), std::task::Waker::noop());
+        event_loop.cancel_timer(key);
+        event_loop.set_exception_handler(|_, _| {});
+        event_loop.call_exception_handler(ExceptionContext::new("still told"));
+        event_loop.reset_exception_handler();
+        event_loop.extension::<Cell<u32>>().set(1);
+        drop(event_loop.external_work());
+        assert!(!event_loop.lend_read_buffer().is_empty());
+    });
 }
