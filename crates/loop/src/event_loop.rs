@@ -32,6 +32,7 @@ use crate::testing::blocked::Blocked;
 use crate::timers::Timers;
 use crate::unclosed;
 use crate::watchdog::Watchdog;
+use crate::watched::WatchedFds;
 
 /// An event loop: a ready queue, timers and a selector, on one thread.
 ///
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     /// None once closed.
     pub(crate) selector: RefCell<Option<Box<dyn Selector>>>,
     pub(crate) sources: Sources,
+    pub(crate) watched: WatchedFds,
     /// The memory for what a wait reports.
     pub(crate) events: Cell<Vec<Event>>,
     pub(crate) state: Cell<State>,
@@ -206,6 +208,7 @@ impl EventLoop {
             clock,
             selector: RefCell::new(Some(selector)),
             sources: Sources::default(),
+            watched: WatchedFds::default(),
             events: Cell::default(),
             state: Cell::new(State::Idle),
             stopping: Cell::new(false),

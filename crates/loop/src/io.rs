@@ -25,7 +25,7 @@ use crate::event_loop::Inner;
 use crate::exception::ExceptionContext;
 use crate::observe::Observer;
 use crate::ready::{Entry, EntryVTable};
-use crate::selector::Event;
+use crate::selector::{Event, Selector};
 use crate::work::Work;
 
 /// What is called when a registered descriptor becomes ready.
@@ -346,6 +346,38 @@ impl Inner {
         fd: BorrowedFd<'_>,
         handler: Rc<dyn IoHandler>,
     ) -> io::Result<Registration> {
+        self.register_as(fd, handler, |selector, key| selector.register(fd, key))
+    }
+
+    /// As [`register`](Self::register), but level-triggered and for what `interest` says.
+    pub(crate) fn register_level(
+        &self,
+        fd: BorrowedFd<'_>,
+        handler: Rc<dyn IoHandler>,
+        interest: Ready,
+    ) -> io::Result<Registration> {
+        self.register_as(fd, handler, |selector, key| selector.register_level(fd, key, interest))
+    }
+
+    /// Changes what was [registered level-triggered](Self::register_level).
+    pub(crate) fn set_interest(
+        &self,
+        registration: &Registration,
+        interest: Ready,
+    ) -> io::Result<()> {
+        let source = &registration.source;
+        match &mut *self.selector.borrow_mut() {
+            Some(selector) => selector.set_interest(source.fd, source.key, interest),
+            None => Err(io::Error::other(LoopClosed::of(&self.shared))),
+        }
+    }
+
+    fn register_as(
+        &self,
+        fd: BorrowedFd<'_>,
+        handler: Rc<dyn IoHandler>,
+        register: impl FnOnce(&mut dyn Selector, usize) -> io::Result<()>,
+    ) -> io::Result<Registration> {
         let closed = || io::Error::other(LoopClosed::of(&self.shared));
         if self.is_closed() {
             return Err(closed());
@@ -355,7 +387,7 @@ impl Inner {
         let mut slots = self.sources.slots.borrow_mut();
         let slot = slots.vacant_entry();
         let key = self.sources.next_key(slot.key());
-        selector.register(fd, key)?;
+        register(&mut **selector, key)?;
         let source = Rc::new(Source {
             inner: self.this.clone(),
             fd: fd.as_raw_fd(),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // What a loop is and does.
+mod add_reader;
 mod config;
 mod event_loop;
 mod guest;
@@ -29,6 +30,7 @@ mod unclosed;
 mod wakeup;
 #[cfg_attr(not(feature = "watchdog"), path = "watchdog/off.rs")]
 mod watchdog;
+mod watched;
 // What it hands out.
 mod error;
 mod exception;
@@ -63,7 +65,10 @@ pub use crate::runner::Runner;
 pub use crate::running::{get_running_loop, report_exception};
 pub use crate::shutdown::{CloseHook, ShutdownReport};
 pub use crate::signals::{CtrlC, Interrupted, Signal, SignalError, Signals, ctrl_c, signals};
-pub use crate::sock::sock_connect;
+pub use crate::sock::{
+    SendfileError, sock_accept, sock_connect, sock_recv, sock_recv_into, sock_recvfrom,
+    sock_recvfrom_into, sock_sendall, sock_sendfile, sock_sendto,
+};
 pub use crate::thread_safe_handle::ThreadSafeHandle;
 pub use crate::timers::TimerKey;
 #[cfg(feature = "watchdog")]

@@ -257,6 +257,9 @@ impl Inner {
         for handler in handlers {
             self.contain(|| drop(handler));
         }
+        for watched in self.watched.take() {
+            self.contain(|| watched.give_up());
+        }
         self.drain_remote();
         for entry in self.ready.take() {
             self.contain(|| entry.discard());

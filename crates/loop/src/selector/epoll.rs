@@ -76,6 +76,19 @@ impl Selector for EpollSelector {
             .map_err(|error| explain(error.into(), fd))
     }
 
+    fn register_level(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        key: usize,
+        interest: Ready,
+    ) -> io::Result<()> {
+        super::portable::add_level(&self.poller, fd, key, interest)
+    }
+
+    fn set_interest(&mut self, fd: RawFd, key: usize, interest: Ready) -> io::Result<()> {
+        super::portable::set_interest(&self.poller, fd, key, interest)
+    }
+
     fn deregister(&mut self, fd: RawFd) {
         super::portable::delete(&self.poller, fd);
     }

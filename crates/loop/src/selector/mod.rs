@@ -27,6 +27,13 @@ pub(crate) trait Selector {
     /// Watches `fd` for both directions, edge-triggered, until it is removed. `key` comes back with its events.
     fn register(&mut self, fd: BorrowedFd<'_>, key: usize) -> io::Result<()>;
 
+    /// Watches `fd` for what `interest` says, level-triggered, until it is removed. `key` comes back with its events.
+    fn register_level(&mut self, fd: BorrowedFd<'_>, key: usize, interest: Ready)
+    -> io::Result<()>;
+
+    /// Changes what a descriptor is watched for, level-triggered. `NotFound`: it was closed meanwhile.
+    fn set_interest(&mut self, fd: RawFd, key: usize, interest: Ready) -> io::Result<()>;
+
     /// Stops watching. The descriptor should still be open; when it is not, there is nothing left to remove.
     fn deregister(&mut self, fd: RawFd);
 

@@ -3,8 +3,8 @@
 //! The one difference that handlers see is [`sees_hangup`](Selector::sees_hangup): `polling` does not ask for RDHUP, so
 //! a short read has to be followed by another one.
 //!
-//! Invariant I1: a descriptor stays open until its registration is dropped. `EventLoop::register` asks that of its
-//! caller. Should one break it, the kernel answers EBADF, or removes an entry of this poller and of nobody else.
+//! Invariant I1: a descriptor stays open until its registration is dropped. `EventLoop::register` and `add_reader` ask
+//! that of their callers. Should one break it, the kernel answers EBADF, or removes an entry of this poller and of nobody else.
 #![expect(unsafe_code, reason = "`Poller::add` and a descriptor known by its number")]
 
 use std::collections::HashSet;
@@ -57,6 +57,25 @@ impl Selector for PortableSelector {
         self.add(number, key).map_err(|error| explain(error, fd))?;
         self.registered.insert(number);
         Ok(())
+    }
+
+    fn register_level(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        key: usize,
+        interest: Ready,
+    ) -> io::Result<()> {
+        let number = fd.as_raw_fd();
+        if self.registered.contains(&number) {
+            return Err(already_registered(number));
+        }
+        add_level(&self.poller, fd, key, interest)?;
+        self.registered.insert(number);
+        Ok(())
+    }
+
+    fn set_interest(&mut self, fd: RawFd, key: usize, interest: Ready) -> io::Result<()> {
+        set_interest(&self.poller, fd, key, interest)
     }
 
     fn deregister(&mut self, fd: RawFd) {
@@ -117,6 +136,32 @@ impl Drop for PortableSelector {
             delete(&self.poller, reader.as_raw_fd());
         }
     }
+}
+
+/// Watches a descriptor level-triggered.
+pub(super) fn add_level(
+    poller: &Poller,
+    fd: BorrowedFd<'_>,
+    key: usize,
+    interest: Ready,
+) -> io::Result<()> {
+    let event = polling::Event::new(key, interest.is_readable(), interest.is_writable());
+    // SAFETY: by I1 the descriptor is deleted from the poller before it is closed.
+    let added = unsafe { poller.add_with_mode(fd.as_raw_fd(), event, PollMode::Level) };
+    added.map_err(|error| explain(error, fd))
+}
+
+/// Changes what a descriptor is watched for, level-triggered.
+pub(super) fn set_interest(
+    poller: &Poller,
+    fd: RawFd,
+    key: usize,
+    interest: Ready,
+) -> io::Result<()> {
+    let event = polling::Event::new(key, interest.is_readable(), interest.is_writable());
+    // SAFETY: by I1 the descriptor is open.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    poller.modify_with_mode(fd, event, PollMode::Level)
 }
 
 /// Takes a descriptor out of the poller's set. There is nobody to tell when that fails, and nothing left to remove.

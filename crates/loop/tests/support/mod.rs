@@ -29,6 +29,11 @@ impl<T: Debug + Clone + 'static> Log<T> {
         move || log.push(item)
     }
 
+    /// A callback that logs `item` each time it is called.
+    pub(crate) fn entry_again(self, item: T) -> impl FnMut() + 'static {
+        move || self.push(item.clone())
+    }
+
     pub(crate) fn items(&self) -> Vec<T> {
         self.0.borrow().clone()
     }

@@ -1,11 +1,11 @@
-//! Operations on sockets that take more than trying again: connecting.
+//! Connecting.
 
 use std::io;
 
 use rustix::io::Errno;
 use socket2::{SockAddr, Socket};
 
-use crate::io_handle::IoHandle;
+use super::when_writable;
 
 /// Connects a socket to a resolved address, without blocking. Sets the socket to non-blocking mode.
 ///
@@ -14,7 +14,7 @@ use crate::io_handle::IoHandle;
 /// # Errors
 ///
 /// What the system says of the attempt: `ConnectionRefused` and the like. Those of
-/// [`IoHandle::new`] if the connection is not there at once.
+/// [`add_writer`](crate::EventLoop::add_writer) if the connection is not there at once.
 ///
 /// # Cancel safety
 ///
@@ -44,8 +44,7 @@ pub async fn sock_connect(socket: &Socket, address: &SockAddr) -> io::Result<()>
         Err(error) if is_in_progress(&error) => {}
         Err(error) => return Err(error),
     }
-    let handle = IoHandle::new(socket)?;
-    handle.write_with(|socket| outcome(socket)).await
+    when_writable(socket, || outcome(socket)).await
 }
 
 /// Is the connection there? `WouldBlock` while nobody knows.
