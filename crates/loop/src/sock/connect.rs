@@ -39,12 +39,26 @@ use super::when_writable;
 /// ```
 pub async fn sock_connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    match socket.connect(address) {
+    let connected = match socket.connect(address) {
+        // The verdict on an earlier attempt, which was cancelled, is kept for the next call.
+        Err(error) if is_verdict(&error) => socket.connect(address),
+        connected => connected,
+    };
+    match connected {
         Ok(()) => return Ok(()),
         Err(error) if is_in_progress(&error) => {}
         Err(error) => return Err(error),
     }
     when_writable(socket, || outcome(socket)).await
+}
+
+fn is_verdict(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Is the connection there? `WouldBlock` while nobody knows.
