@@ -286,3 +286,47 @@ fn a_callback_runs_in_the_context_of_its_registration() {
         WHO.reset(former).unwrap();
     });
 }
+
+#[test]
+fn a_descriptor_closed_while_it_is_watched_is_told_of_no_more_and_disturbs_nobody() {
+    on_each_selector(|event_loop| {
+        let calls = Log::new();
+        let (closed, mut its_peer) = pair();
+        let (open, mut other_peer) = pair();
+        event_loop.add_reader(&closed, calls.clone().entry_again("closed")).unwrap();
+        event_loop.add_reader(&open, calls.clone().entry_again("open")).unwrap();
+        let number = closed.as_raw_fd();
+        drop(closed);
+        let _ = its_peer.write_all(b"x"); // nobody is there
+        other_peer.write_all(b"x").unwrap();
+        ticks(&event_loop, 3);
+        assert_eq!(calls.take(), ["open"; 3]);
+        assert!(event_loop.remove_reader(&number), "it is still listed");
+        ticks(&event_loop, 1);
+        assert_eq!(calls.take(), ["open"]);
+    });
+}
+
+#[test]
+fn a_loop_is_closed_under_the_load_of_many_callbacks() {
+    on_each_selector(|event_loop| {
+        let pairs: Rc<Vec<_>> = Rc::new((0..100).map(|_| pair()).collect());
+        let (adding, calls) = (event_loop.clone(), Log::new());
+        for (index, (ours, theirs)) in pairs.iter().enumerate() {
+            (&mut &*theirs).write_all(b"x").unwrap();
+            let (event_loop, pairs, calls) = (event_loop.clone(), pairs.clone(), calls.clone());
+            let reader = move || {
+                calls.push(index);
+                let next = &pairs[(index + 1) % pairs.len()].0;
+                event_loop.remove_reader(next);
+                event_loop.add_writer(next, || ()).unwrap();
+            };
+            adding.add_reader(ours, reader).unwrap();
+        }
+        ticks(&event_loop, 1);
+        let called = calls.take();
+        assert_eq!(called.len(), 50, "each removes the one behind it before its turn");
+        event_loop.close().unwrap();
+        assert_eq!(Rc::strong_count(&pairs), 1, "all callbacks are gone");
+    });
+}
