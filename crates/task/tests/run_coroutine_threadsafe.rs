@@ -10,12 +10,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use asyncio_cancel_everywhere::on_loop;
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
 use asyncio_future::concurrent::{self, ResultError};
 use asyncio_loop::{EventLoop, LoopHandle, get_running_loop, run, testing};
 use asyncio_task::{
-    TaskLoopExt, TaskLoopHandleExt, all_tasks, create_task, current_task, run_coroutine_threadsafe,
-    sleep,
+    TaskLoopExt, TaskLoopHandleExt, all_tasks, create_task, current_task, eager_task_factory,
+    run_coroutine_threadsafe, sleep,
 };
 
 /// Runs `work` in another thread, beside a loop that runs meanwhile.
@@ -211,28 +212,6 @@ fn a_closure_that_panics_is_reported_and_the_panic_goes_to_who_waits() {
     assert!(reports[0].contains("cannot begin") && reports[0].contains(file!()), "{reports:?}");
 }
 
-/// Behaviour: TSK-106.
-#[test]
-fn a_task_factory_that_panics_is_reported_once_and_the_panic_goes_to_who_waits() {
-    let reports = beside_a_loop(|event_loop| {
-        let (sender, reports) = mpsc::channel();
-        let handled = event_loop.run_coroutine_threadsafe(|| async move {
-            let event_loop = get_running_loop().unwrap();
-            event_loop.set_exception_handler(move |_, context| {
-                sender.send(context.to_string()).unwrap();
-            });
-            event_loop.set_task_factory(|_| panic!("no tasks today"));
-        });
-        handled.result(None).unwrap();
-        let future = run_coroutine_threadsafe(|| async {}, &event_loop);
-        assert_eq!(text_of(|| future.result(None)), "no tasks today");
-        reports
-    });
-    let reports: Vec<String> = reports.try_iter().collect();
-    assert_eq!(reports.len(), 1, "{reports:?}");
-    assert!(reports[0].contains("no tasks today"), "{reports:?}");
-}
-
 #[test]
 fn a_panic_that_nobody_waits_for_any_more_is_reported_once() {
     let reports = Rc::new(RefCell::new(Vec::new()));
@@ -395,42 +374,164 @@ fn ten_threads_that_ask_for_all_tasks_while_a_thousand_are_made_miss_none() {
 #[test]
 fn ten_loops_in_ten_threads_know_their_own_hundred_tasks_each() {
     const TASKS: usize = 100;
-    let threads: Vec<_> = (0..10)
-        .map(|_| {
-            thread::spawn(|| {
-                run(async {
-                    let ids = Rc::new(RefCell::new(Vec::new()));
-                    let tasks: Vec<_> = (0..TASKS)
-                        .map(|_| {
-                            let ids = ids.clone();
-                            create_task(async move {
-                                for _ in 0..10 {
-                                    let me = current_task().unwrap().id();
-                                    yield_now().await;
-                                    assert_eq!(current_task().unwrap().id(), me);
-                                    assert_eq!(all_tasks().len(), TASKS);
-                                }
-                                ids.borrow_mut().push(current_task().unwrap().id());
-                                while ids.borrow().len() < TASKS {
-                                    yield_now().await;
-                                }
-                            })
-                        })
-                        .collect();
-                    let made: Vec<_> = tasks.iter().map(|task| task.id()).collect();
-                    let listed: Vec<_> = all_tasks().iter().map(|task| task.id()).collect();
-                    assert_eq!(listed, made);
-                    for task in tasks {
-                        task.await.unwrap();
+    async fn exact(is_eager: bool) {
+        let event_loop = get_running_loop().unwrap();
+        if is_eager {
+            event_loop.set_task_factory(eager_task_factory);
+        }
+        let begun = Rc::new(RefCell::new(Vec::new()));
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let begun = begun.clone();
+                create_task(async move {
+                    let me = current_task().unwrap().id();
+                    begun.borrow_mut().push(me);
+                    while begun.borrow().len() < TASKS {
+                        yield_now().await;
                     }
-                    assert_eq!(*ids.borrow(), made);
+                    for _ in 0..10 {
+                        yield_now().await;
+                        assert_eq!(current_task().unwrap().id(), me);
+                        assert_eq!(all_tasks().len(), TASKS);
+                    }
+                    // Nobody leaves before all have looked.
+                    for _ in 0..3 {
+                        yield_now().await;
+                    }
                 })
-                .unwrap();
             })
-        })
-        .collect();
+            .collect();
+        let made: Vec<_> = tasks.iter().map(|task| task.id()).collect();
+        assert_eq!(begun.borrow().len(), if is_eager { TASKS } else { 0 });
+        let listed: Vec<_> = all_tasks().iter().map(|task| task.id()).collect();
+        assert_eq!(listed, made);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*begun.borrow(), made);
+        assert_eq!(all_tasks(), []);
+    }
+    let threads: Vec<_> =
+        (0..10).map(|n| thread::spawn(move || run(exact(n % 2 == 0)).unwrap())).collect();
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+/// Behaviour: TSK-106.
+#[test]
+fn a_task_factory_that_panics_is_reported_once_and_the_panic_goes_to_who_waits() {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.set_exception_handler({
+        let reports = reports.clone();
+        move |_, context| reports.borrow_mut().push(context.to_string())
+    });
+    event_loop.set_task_factory(|_| panic!("no tasks today"));
+    let future = event_loop.handle().run_coroutine_threadsafe(|| async { 42 });
+    testing::run_once(&event_loop).unwrap();
+    assert_eq!(text_of(|| future.result(None)), "no tasks today");
+    assert_eq!(reports.borrow().len(), 1, "{reports:?}");
+    assert!(reports.borrow()[0].contains("no tasks today"), "{reports:?}");
+
+    event_loop.reset_task_factory();
+    let future = event_loop.handle().run_coroutine_threadsafe(|| async { 42 });
+    assert_eq!(event_loop.run_until_complete(future).unwrap(), Ok(42));
+    event_loop.close().unwrap();
+}
+
+#[test]
+fn on_a_loop_of_eager_tasks_it_works_as_well() {
+    beside_a_loop(|event_loop| {
+        let make_eager = || async {
+            get_running_loop().unwrap().set_task_factory(eager_task_factory);
+        };
+        event_loop.run_coroutine_threadsafe(make_eager).result(None).unwrap();
+        let ready = event_loop.run_coroutine_threadsafe(|| async { 1 });
+        assert_eq!(ready.result(None).unwrap(), 1);
+        let waits = event_loop.run_coroutine_threadsafe(|| async {
+            sleep(Duration::from_millis(1)).await;
+            2
+        });
+        assert_eq!(waits.result(None).unwrap(), 2);
+        let stuck = event_loop.run_coroutine_threadsafe(pending::<()>);
+        let Err(ResultError::TimedOut(stuck)) = stuck.result(Some(Duration::ZERO)) else {
+            panic!()
+        };
+        assert!(stuck.cancel());
+        assert_eq!(tasks_of(&event_loop), 0);
+    });
+}
+
+/// Whoever waits is cancelled at each point: the coroutine goes on and ends, whatever becomes of its future.
+#[test]
+fn who_waits_for_a_coroutine_cancelled_anywhere_leaves_it_running_to_its_end() {
+    let points = on_loop(
+        async || {
+            let ended = Arc::new(AtomicBool::new(false));
+            let end = ended.clone();
+            let handle = get_running_loop().unwrap().handle();
+            let future = handle.run_coroutine_threadsafe(move || async move {
+                sleep(Duration::from_secs(60)).await;
+                end.store(true, Ordering::SeqCst);
+                7
+            });
+            (ended, future)
+        },
+        async |ended, case| {
+            if case.output.is_some() {
+                assert_eq!(case.output, Some(Ok(7)));
+            } else {
+                sleep(Duration::from_secs(120)).await;
+            }
+            assert!(ended.load(Ordering::SeqCst), "{case}");
+            assert_eq!(all_tasks(), []);
+        },
+    );
+    assert_eq!(points, 1);
+}
+
+/// The coroutine has a cleanup, and its task is cancelled at each point: nobody is left without an answer.
+#[test]
+fn a_coroutine_cancelled_anywhere_has_cleaned_up_when_its_future_says_so() {
+    for point in 0.. {
+        let (event_loop, _) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();
+        let (begun, cleaned) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (begins, cleans) = (begun.clone(), cleaned.clone());
+        let future = event_loop.handle().run_coroutine_threadsafe(move || async move {
+            let body = async {
+                begins.store(true, Ordering::SeqCst);
+                yield_now().await;
+                sleep(Duration::from_secs(1)).await;
+                7
+            };
+            let cleanup = async || {
+                sleep(Duration::from_secs(1)).await;
+                cleans.store(true, Ordering::SeqCst);
+            };
+            try_finally(body, cleanup).await
+        });
+        let result = event_loop
+            .run_until_complete(async {
+                for _ in 0..point {
+                    yield_now().await;
+                }
+                for task in all_tasks() {
+                    task.cancel();
+                }
+                future.await
+            })
+            .unwrap();
+        assert_eq!(
+            cleaned.load(Ordering::SeqCst),
+            begun.load(Ordering::SeqCst),
+            "cancelled after {point} ticks"
+        );
+        event_loop.close().unwrap();
+        if point > 10 {
+            assert!(result.is_err(), "it sleeps by then");
+            break;
+        }
     }
 }
 
