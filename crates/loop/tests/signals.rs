@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 
+use asyncio_cancel_everywhere::on_loop;
 use asyncio_coro::{ContextVar, StreamExt, yield_now};
 use asyncio_loop::{
     EventLoop, RunError, Signal, SignalError, ctrl_c, get_running_loop, run, signals, testing,
@@ -490,6 +491,112 @@ const SCENARIOS: &[Row] = &[
                 assert_eq!(signals.next().await, Some(Signal::SIGUSR1));
             })
             .unwrap();
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
+        "a_next_that_is_cancelled_anywhere_loses_no_signal",
+        || {
+            let points = on_loop(
+                async || {
+                    let stream = Rc::new(RefCell::new(signals([Signal::SIGUSR1]).unwrap()));
+                    let event_loop = get_running_loop().unwrap();
+                    event_loop.clone().call_soon(move || {
+                        event_loop.call_soon(|| raise(Kind::USR1));
+                    });
+                    let next = stream.clone();
+                    (stream, poll_fn(move |cx| next.borrow_mut().poll_next(cx)))
+                },
+                async |stream, case| {
+                    let signal = match case.output {
+                        Some(signal) => signal,
+                        None => poll_fn(|cx| stream.borrow_mut().poll_next(cx)).await,
+                    };
+                    assert_eq!(signal, Some(Signal::SIGUSR1));
+                },
+            );
+            assert!(points > 0);
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
+        "a_ctrl_c_future_that_is_cancelled_anywhere_takes_nothing_from_the_others",
+        || {
+            let points = on_loop(
+                async || {
+                    let other = signals([Signal::SIGINT]).unwrap();
+                    let event_loop = get_running_loop().unwrap();
+                    event_loop.clone().call_soon(move || {
+                        event_loop.call_soon(|| raise(Kind::INT));
+                    });
+                    (other, ctrl_c())
+                },
+                async |mut other, case| {
+                    assert!(case.output.is_none_or(|heard| heard.is_ok()));
+                    assert_eq!(other.next().await, Some(Signal::SIGINT));
+                },
+            );
+            assert!(points > 0);
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
+        "a_process_ends_while_loops_of_other_threads_go_on",
+        || {
+            let (ready, is_ready) = mpsc::channel();
+            for _ in 0..3 {
+                let ready = ready.clone();
+                thread::spawn(move || {
+                    run(async {
+                        let _signals = signals([Signal::SIGUSR1]).unwrap();
+                        let event_loop = get_running_loop().unwrap();
+                        event_loop.call_later(std::time::Duration::from_secs(3600), || {});
+                        ready.send(()).unwrap();
+                        pending::<()>().await;
+                    })
+                });
+            }
+            (0..3).for_each(|_| is_ready.recv().unwrap());
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
+        "a_loop_that_is_closed_while_signals_rain_and_threads_push_loses_nothing_alive",
+        || {
+            let stays = EventLoop::new().unwrap();
+            stays.add_signal_handler(Signal::SIGUSR1, || {}).unwrap();
+            for round in 0..100 {
+                let event_loop = EventLoop::new().unwrap();
+                let held = Rc::new(());
+                let handler = held.clone();
+                event_loop
+                    .add_signal_handler(Signal::SIGUSR1, move || drop(handler.clone()))
+                    .unwrap();
+                let threads: Vec<_> = (0..2)
+                    .map(|_| {
+                        let handle = event_loop.handle();
+                        thread::spawn(move || {
+                            for _ in 0..20 {
+                                raise(Kind::USR1);
+                                // Refused from some point on.
+                                let _ = handle.call_soon_threadsafe(|| ());
+                            }
+                        })
+                    })
+                    .collect();
+                for _ in 0..round % 4 {
+                    let waiting = held.clone();
+                    event_loop.call_soon(move || drop(waiting));
+                    testing::run_once(&event_loop).unwrap();
+                }
+                event_loop.close().unwrap();
+                assert_eq!(Rc::strong_count(&held), 1);
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            }
             ExitCode::SUCCESS
         },
         SUCCEEDS,
