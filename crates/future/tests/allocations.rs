@@ -1,0 +1,77 @@
+//! What a future allocates, counted on the test's own thread.
+#![expect(unsafe_code, reason = "counting allocations takes an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::IntoFuture;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use asyncio_future::{Future, concurrent};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the system allocator's rules.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(f: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    f();
+    ALLOCATIONS.get() - before
+}
+
+fn poll<F: std::future::Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_future_is_one_allocation_and_its_first_awaiter_none() {
+    let count = allocations(|| {
+        let future = Future::new();
+        let mut awaiter = pin!((&future).into_future());
+        assert!(poll(awaiter.as_mut()).is_pending());
+        assert!(poll(awaiter.as_mut()).is_pending());
+        future.set_result(1).unwrap();
+        assert_eq!(poll(awaiter), Poll::Ready(Ok(1)));
+    });
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn a_first_callback_is_no_more_than_its_own_box() {
+    let captured = [0_u64; 4];
+    let count = allocations(|| {
+        let future = Future::new();
+        future.add_done_callback(move |_| assert_eq!(captured.len(), 4));
+        future.set_result(1).unwrap();
+    });
+    assert_eq!(count, 2);
+}
+
+#[test]
+fn a_promise_and_its_future_are_one_allocation() {
+    let count = allocations(|| {
+        let (promise, future) = concurrent::promise();
+        promise.set_result(1).unwrap();
+        assert_eq!(future.result(None).unwrap(), 1);
+    });
+    assert_eq!(count, 1);
+}
