@@ -88,6 +88,8 @@ pub(crate) struct Node {
     pub(crate) site: &'static Location<'static>,
     /// The parent's pass in which this scope was polled last.
     pub(crate) polled_in: Cell<u16>,
+    /// The parent's pass in which this scope began, if that was while the parent unwound.
+    pub(crate) born_in: Cell<u16>,
     /// What it waits for, if that can be asked without being polled.
     leaf: Cell<*const Leaf>,
     _pin: PhantomPinned,
@@ -125,8 +127,16 @@ pub(crate) const OWN: u32 = 1 << 13;
 pub(crate) const DONE: u32 = 1 << 14;
 /// The scope of a generator's body. What is in it when its owner drops it may still be cleaned up.
 pub(crate) const GENERATOR: u32 = 1 << 15;
+/// Asked to unwind, or its cleanup to be cut, once more while it did so.
+pub(crate) const TWICE: u32 = 1 << 16;
+/// Began while its parent unwound.
+pub(crate) const LATE: u32 = 1 << 17;
+/// Began after its parent had been asked twice: nobody waits for it.
+pub(crate) const TOO_LATE: u32 = 1 << 18;
+/// What it inherited was addressed above its parent.
+pub(crate) const BEYOND: u32 = 1 << 19;
 /// Waits for a task that, over however many others, waits for this one: it is not to wait any longer.
-pub(crate) const CIRCLE: u32 = 1 << 16;
+pub(crate) const CIRCLE: u32 = 1 << 20;
 
 impl Base {
     const fn new(flags: u32) -> Self {
@@ -210,6 +220,7 @@ impl Node {
             epoch: Cell::new(0),
             site,
             polled_in: Cell::new(0),
+            born_in: Cell::new(0),
             leaf: Cell::new(ptr::null()),
             _pin: PhantomPinned,
         }
@@ -274,8 +285,29 @@ impl Node {
         // SAFETY: by N3, null or being polled.
         if let Some(current) = unsafe { current.as_ref() } {
             self.polled_in.set(current.pass.get());
+            if !self.base.has(STARTED) && current.has(UNWINDING) {
+                self.begin_late(current);
+            }
         }
         self.base.clear(PROBED);
+    }
+
+    /// The first poll, by a scope that may be unwinding: one whose cleanup runs undisturbed is not.
+    #[cold]
+    fn begin_late(&self, current: &Base) {
+        if current.has(CLEANING) && !current.has(CUTTING) {
+            return;
+        }
+        self.born_in.set(current.pass.get());
+        // A second request of this very pass is not known to the parent before it has been polled.
+        let is_asked_again = match self.parent() {
+            Some(Above::Node(parent)) if !parent.base.has(CLEANING) => {
+                parent.look_up().is_some_and(|request| request.epoch > parent.epoch.get())
+            }
+            _ => false,
+        };
+        let is_too_late = is_asked_again || current.has(TWICE);
+        self.base.set(if is_too_late { LATE | TOO_LATE } else { LATE });
     }
 
     fn link(self: Pin<&Self>) {

@@ -18,9 +18,9 @@ use std::task::{Context, Waker};
 
 use crate::hooks::{self, Report, SkipReason};
 use crate::node::{
-    ABOVE, Above, Base, CIRCLE, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, Leaf, Node, OWN,
-    PROBED, REPORTED, Root, SHIELD, STARTED, UNWINDING, UNWOUND, fresh_epoch, newest_epoch,
-    outstanding, with_current_scope,
+    ABOVE, Above, BEYOND, Base, CIRCLE, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, LATE,
+    Leaf, Node, OWN, PROBED, REPORTED, Root, SHIELD, STARTED, TOO_LATE, TWICE, UNWINDING, UNWOUND,
+    fresh_epoch, newest_epoch, outstanding, with_current_scope,
 };
 use crate::panics;
 use crate::task::TaskRef;
@@ -59,6 +59,12 @@ impl Node {
 
     #[cold]
     fn look_up_or_follow(&self) -> Option<Request> {
+        // A request from above this scope may be gone from the way up, swallowed by one inner scope, and followed by another.
+        let beyond = unwinding_children(self.base()).filter(|child| child.base().has(BEYOND));
+        if let Some(epoch) = beyond.map(|child| child.inherited.get()).max() {
+            self.inherited.set(self.inherited.get().max(epoch));
+            self.recount();
+        }
         if let Some(request) = self.look_up() {
             return Some(request);
         }
@@ -72,7 +78,7 @@ impl Node {
             return Some(Request { epoch, is_above });
         }
         if self.base().has(UNWINDING) {
-            self.base().clear(UNWINDING | ABOVE | CUTTING);
+            self.base().clear(UNWINDING | ABOVE | CUTTING | TWICE);
             self.recount();
         }
         None
@@ -113,6 +119,9 @@ impl Node {
     /// Decides to unwind for `request`, which must have come from [`requested`](Node::requested).
     pub(crate) fn unwind_for(&self, request: Request) {
         if !self.base().has(CLEANING) {
+            if self.base().has(UNWINDING) && request.epoch > self.epoch.get() {
+                self.base().set(TWICE);
+            }
             self.epoch.set(request.epoch);
         }
         if request.is_above {
@@ -132,6 +141,7 @@ impl Node {
     pub(crate) fn begin_cleanup(&self) {
         self.base().orphan_children();
         self.base().set(CLEANING);
+        self.base().clear(TWICE);
         self.base().grace.set(0);
         self.epoch.set(newest_epoch());
     }
@@ -147,7 +157,7 @@ impl Node {
         if self.base().has(CUTTING) {
             return;
         }
-        self.base().set(CUTTING | UNWINDING | ABOVE);
+        self.base().set(CUTTING | UNWINDING | ABOVE | TWICE);
         self.recount();
         begin_unwinding(self.base());
     }
@@ -217,7 +227,13 @@ impl Node {
         while let Some(level) = on_the_way.parent() {
             for other in level.base().children() {
                 let is_live = !std::ptr::eq(other, on_the_way) && other.is_live();
-                if is_live && epoch > other.mask().max(other.inherited.get()) {
+                if !is_live || epoch <= other.mask() {
+                    continue;
+                }
+                if !std::ptr::eq(level.base(), top.base()) {
+                    other.base().set(BEYOND);
+                }
+                if epoch > other.inherited.get() {
                     other.inherited.set(epoch);
                     other.recount();
                     wakers.extend(other.take_waker());
@@ -262,6 +278,9 @@ impl Node {
 impl Root {
     /// Puts a request on the task, unless it has a newer one.
     pub(crate) fn ask(&self, epoch: u64) {
+        if self.base().has(UNWINDING) && epoch > self.base().request.get() {
+            self.base().set(TWICE);
+        }
         self.base().request.set(self.base().request.get().max(epoch));
         self.recount();
     }
@@ -282,7 +301,7 @@ impl Root {
     fn look_or_follow(&self) -> bool {
         if self.base().request.get() == 0 {
             let Some(epoch) = escalated(self.base()) else {
-                self.base().clear(UNWINDING);
+                self.base().clear(UNWINDING | TWICE);
                 self.recount();
                 return false;
             };
@@ -434,7 +453,12 @@ impl Wakers {
 
 /// The newest epoch for which an inner scope unwinds that was addressed above it.
 fn escalated(base: &Base) -> Option<u64> {
-    base.children().filter(|child| child.escalates()).map(|child| child.epoch.get().max(1)).max()
+    unwinding_children(base).map(|child| child.epoch.get().max(1)).max()
+}
+
+/// The inner scopes that unwind, or have unwound, for a request addressed above them.
+fn unwinding_children(base: &Base) -> impl Iterator<Item = &Node> {
+    base.children().filter(|child| child.escalates())
 }
 
 /// A scope has just decided to unwind. Inner scopes polled earlier in this pass, before the request was made, and linked too
@@ -448,18 +472,30 @@ fn begin_unwinding(base: &Base) {
 }
 
 /// The body is pending and its scope is to unwind: may the body be dropped now?
+///
+/// A body whose inner scopes come to their ends is waited for as long as they take. One that goes on beginning new ones is
+/// not: a scope that begins in this very pass is no evidence that anything comes to an end, and one that begins after a
+/// second request is not waited for at all.
 pub(crate) fn may_drop(base: &Base, cx: &Context<'_>) -> bool {
     let pass = base.pass.get();
     let was_polled = |child: &Node| child.polled_in.get() == pass;
-    let live = || base.children().filter(|child| child.is_live());
+    let was_born = |child: &Node| child.base().has(LATE) && child.born_in.get() == pass;
+    let is_too_late = |child: &Node| child.base().has(TOO_LATE) && base.has(TWICE);
+    let live = || base.children().filter(|child| child.is_live() && !is_too_late(child));
     if live().next().is_none() {
+        if base.has(TWICE) {
+            report_parked(base, SkipReason::Cut);
+        }
         return true;
     }
-    let is_attended = live().any(was_polled);
+    let is_attended = live().any(|child| was_polled(child) && !was_born(child));
+    let is_waited_for = live().any(was_polled);
     let mut wakers = Wakers::default();
     for child in live().filter(|child| !was_polled(child) && !child.base().has(PROBED)) {
         child.base().set(PROBED);
-        base.grace.set(0);
+        if !child.base().has(LATE) {
+            base.grace.set(0);
+        }
         wakers.extend(child.take_waker());
     }
     if is_attended {
@@ -468,14 +504,14 @@ pub(crate) fn may_drop(base: &Base, cx: &Context<'_>) -> bool {
         return false;
     }
     if base.grace.get() == GRACE {
-        let reports: Vec<Report> =
-            parked(base).filter_map(|node| node.skipped(SkipReason::Parked)).collect();
-        reports.into_iter().for_each(hooks::report);
+        report_parked(base, SkipReason::Parked);
         return true;
     }
     base.grace.set(base.grace.get() + 1);
     wakers.wake();
-    cx.waker().wake_by_ref();
+    if !is_waited_for {
+        cx.waker().wake_by_ref();
+    }
     false
 }
 
@@ -491,10 +527,10 @@ pub(crate) fn is_current_requested() -> bool {
     with_current_scope(is_requested).unwrap_or(false)
 }
 
-/// The scopes below one that lose their cleanup when it drops its body: not those in a generator, which may be finished by
+/// Reports the cleanups that are lost when a scope drops its body now: not those in a generator, which may be finished by
 /// somebody else.
-fn parked(base: &Base) -> impl Iterator<Item = &Node> {
-    base.descendants().filter(move |node| {
+fn report_parked(base: &Base, reason: SkipReason) {
+    let is_lost = |node: &&Node| {
         let mut at = *node;
         loop {
             if at.base().has(GENERATOR) {
@@ -505,5 +541,8 @@ fn parked(base: &Base) -> impl Iterator<Item = &Node> {
                 _ => return true,
             }
         }
-    })
+    };
+    let lost = base.descendants().filter(is_lost);
+    let reports: Vec<Report> = lost.filter_map(|node| node.skipped(reason)).collect();
+    reports.into_iter().for_each(hooks::report);
 }

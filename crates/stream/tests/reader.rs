@@ -149,6 +149,20 @@ fn readlines_yields_each_line_and_the_rest() {
     assert_eq!(lines, [b"line1\n".to_vec(), b"line2\n".to_vec(), b"line3".to_vec()]);
 }
 
+/// Behaviour: PEP-02.
+#[test]
+fn a_while_let_loop_iterates_the_lines_of_a_reader() {
+    let mut reader = ended(100, &[b"line1\nli", b"ne2\n", b"line3"]);
+    block_on(async {
+        let mut seen = Vec::new();
+        let mut lines = reader.readlines();
+        while let Some(line) = lines.next().await {
+            seen.push(line.unwrap());
+        }
+        assert_eq!(seen, [b"line1\n".to_vec(), b"line2\n".to_vec(), b"line3".to_vec()]);
+    });
+}
+
 #[test]
 fn readlines_goes_on_behind_a_line_that_is_too_long_and_ends_after_an_error() {
     let (mut reader, feeder) = reader(4, &[b"ok\nmuch too long\nok\nend"]);
