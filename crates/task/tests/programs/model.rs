@@ -22,7 +22,8 @@ fn next_turn(now: Time) -> Time {
     (now | (TURN - 1)) + 1
 }
 
-/// Predicts a program; `None` if two of its timers fire at the same time.
+/// Predicts a program; `None` if two of its timers fire at the same time, or the number of turns that something took would
+/// have to be known.
 pub(crate) fn predict(program: &Program) -> Option<Outcome> {
     let requests = program.cancels.iter().map(|cancel| cancel * MICRO).collect();
     let root = run_strand(0, &program.root, next_turn(0), requests, None);
@@ -30,7 +31,7 @@ pub(crate) fn predict(program: &Program) -> Option<Outcome> {
     timers.extend(&program.cancels);
     timers.sort_unstable();
     let are_apart = timers.windows(2).all(|pair| pair[0] != pair[1]);
-    are_apart.then_some(Outcome { log: root.out.log, ended: root.ended })
+    (are_apart && !root.out.is_vague).then_some(Outcome { log: root.out.log, ended: root.ended })
 }
 
 /// One scope around what is being computed, or the task itself.
@@ -82,6 +83,8 @@ struct Out<'p> {
     children: Vec<(Time, u32, u32, &'p Rc<Node>)>,
     /// Groups told to end: when, which, and by which strand.
     cancels: Vec<(Time, u32, u32)>,
+    /// Whether a task returned so soon after it had been cancelled that the turns in between count.
+    is_vague: bool,
 }
 
 impl Out<'_> {
@@ -92,6 +95,7 @@ impl Out<'_> {
         self.timers.extend(other.timers);
         self.children.extend(other.children);
         self.cancels.extend(other.cancels);
+        self.is_vague |= other.is_vague;
     }
 }
 
@@ -124,6 +128,7 @@ fn run_strand<'p>(
         group,
         now: start,
         step: start,
+        joined_at: None,
         out: Out::default(),
     };
     strand.log(Event::Begun(id));
@@ -140,7 +145,12 @@ fn run_strand<'p>(
     }
     strand.log(Event::BodyGone(id));
     // A request made in the very step in which it returned counts.
-    let is_late = strand.frames[0].newest(strand.now).is_some_and(|newest| newest > strand.step);
+    let newest = strand.frames[0].newest(strand.now);
+    let is_late = newest.is_some_and(|newest| newest > strand.step);
+    let joined = strand.joined_at.map(|joined| joined / MICRO);
+    strand.out.is_vague |= newest.is_some_and(|newest| joined == Some(newest / MICRO))
+        && joined == Some(strand.now / MICRO)
+        && ended != Ended::Cancelled;
     let ended = if is_late { Ended::Cancelled } else { ended };
     Run { ended, error, end: strand.now, step: strand.step, out: strand.out }
 }
@@ -154,6 +164,8 @@ struct Strand<'p> {
     now: Time,
     /// When its last step began.
     step: Time,
+    /// When it last joined children that ended at once. That took one turn or several, which are not told apart here.
+    joined_at: Option<Time>,
     out: Out<'p>,
 }
 
@@ -376,16 +388,13 @@ impl<'p> Strand<'p> {
                 }
                 _ => {
                     self.frames = attempt.body.frames;
-                    self.resume_as(attempt.body.now, attempt.body.step);
+                    (self.now, self.step) = (attempt.body.now, attempt.body.step);
+                    self.joined_at = attempt.body.joined_at;
                     self.out.merge(attempt.body.out);
                     return self.group_end(id, attempt.ended, attempt.errors);
                 }
             }
         }
-    }
-
-    fn resume_as(&mut self, now: Time, step: Time) {
-        (self.now, self.step) = (now, step);
     }
 
     fn group_end(&mut self, id: u32, ended: GroupEnd, mut errors: Vec<u32>) -> Result {
@@ -411,6 +420,7 @@ impl<'p> Strand<'p> {
             group: Some(Group { id, closed_at: aborted_at }),
             now: self.now,
             step: self.step,
+            joined_at: self.joined_at,
             out: Out::default(),
         };
         inside.frames.push(Frame::default());
@@ -482,6 +492,9 @@ impl<'p> Strand<'p> {
             ended = GroupEnd::Unwound;
         }
         if last_end > body_end {
+            if last_end / MICRO == body_end / MICRO {
+                inside.joined_at = Some(last_end);
+            }
             inside.resume(next_turn(last_end));
         }
         inside.frames.pop();
