@@ -149,6 +149,7 @@ pub(crate) struct Born<'scope, T> {
 pub(crate) fn create<'c, F, T>(
     future: F,
     site: &'static Location<'static>,
+    context: Captured,
     ready: &Arc<ReadyList>,
     registry: Option<&Rc<Registry>>,
     index: u32,
@@ -166,7 +167,7 @@ where
     });
     let child = Box::pin(Child {
         // SAFETY: the child keeps `core`, which is dropped after the scope; by C2 the waker it is polled with is the core's.
-        scope: unsafe { TaskScope::new(future, NonNull::from(&core.info), Captured::copy()) },
+        scope: unsafe { TaskScope::new(future, NonNull::from(&core.info), context) },
         output: Output(slot.clone()),
         membership,
         core,

@@ -10,7 +10,7 @@ use asyncio_coro::scope::{Cleanup, Newer};
 use pin_project_lite::pin_project;
 
 use crate::group::TaskGroup;
-use crate::group::family::Family;
+use crate::group::family::{BODY, Family};
 use crate::ready::Member;
 
 /// What a body has to give: nothing if it failed, or was cut short because the group was aborted.
@@ -81,16 +81,10 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let group = self.close.0;
         let family = &group.family;
-        let mut is_failure = false;
         // Body and children have their turns in the order in which they were woken. What becomes ready from here on has
         // its turn in the next tick.
-        for _ in 0..family.ready().begin(cx.waker()) {
-            match family.ready().pop() {
-                None => break,
-                Some(BODY) => is_failure |= self.as_mut().poll_body(),
-                Some(index) => is_failure |= family.poll_child(index),
-            }
-        }
+        let ready = family.ready().begin(cx.waker());
+        let is_failure = family.turn(ready, || self.as_mut().poll_body());
         // Not before: who was ready in this tick has had its turn in it.
         if is_failure {
             group.abort();
@@ -140,10 +134,7 @@ impl<E, R> Cleanup<Ended<R>> for JoinChildren<'_, '_, E> {
         if !std::mem::replace(&mut self.begun, true) && !family.is_aborting() {
             family.cancel_children();
         }
-        for _ in 0..ready {
-            let Some(index) = family.ready().pop() else { break };
-            family.poll_child(index);
-        }
+        family.turn(ready, || false);
         if !family.is_empty() {
             return Poll::Pending;
         }
@@ -163,6 +154,3 @@ impl<E, R> Cleanup<Ended<R>> for JoinChildren<'_, '_, E> {
         self.family.has_errors().then_some(None)
     }
 }
-
-/// The body's number among those to be polled; no child has it.
-const BODY: u32 = u32::MAX;

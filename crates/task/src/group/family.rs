@@ -21,6 +21,7 @@ use asyncio_coro::task::TaskRef;
 use asyncio_loop::EventLoop;
 use slab::Slab;
 
+use crate::builder::Builder;
 use crate::group::child::{self, AnyChild, Born, ChildEnd, Failed};
 use crate::ready::ReadyList;
 use crate::registry::Registry;
@@ -41,6 +42,8 @@ pub(crate) struct Family<'c, E> {
     errors: RefCell<Vec<E>>,
     /// How many there have been.
     failures: Cell<usize>,
+    /// How children ended in their eager first step, until the group has its turn.
+    early: RefCell<Vec<(ChildEnd, TaskRef)>>,
     /// The error of the body, which is to come last.
     last_error: Cell<Option<E>>,
     /// The first panic of a child.
@@ -75,6 +78,7 @@ impl<'c, E> Family<'c, E> {
             ready: ReadyList::new(),
             errors: RefCell::default(),
             failures: Cell::new(0),
+            early: RefCell::default(),
             last_error: Cell::new(None),
             panic: Cell::new(None),
             registry: OnceCell::new(),
@@ -87,25 +91,57 @@ impl<'c, E> Family<'c, E> {
     }
 
     /// Makes a child of `future`, unless the family is closed: then it is dropped.
-    pub(crate) fn create<F, T>(&self, site: &'static Location<'static>, future: F) -> Handle<T>
+    pub(crate) fn create<F, T>(
+        &self,
+        site: &'static Location<'static>,
+        builder: Builder,
+        future: F,
+    ) -> Handle<T>
     where
         F: Future<Output = Result<T, Failed>> + 'c,
         T: 'c,
     {
+        let builder = match self.registry.get() {
+            Some(registry) => registry.prepare(builder),
+            None => builder,
+        };
+        let (name, context, is_eager) = builder.into_parts();
         if self.is_closed.get() {
             drop(future);
-            return Handle::Child(child::stillborn(site));
+            let handle = child::stillborn(site);
+            name.into_iter().for_each(|name| handle.task().set_name(name));
+            return Handle::Child(handle);
         }
         let key = self.children.borrow().vacant_key();
         let index = u32::try_from(key).expect("fewer than 2^32 children fit in memory");
         let Born { child, task, handle } =
-            child::create(future, site, &self.ready, self.registry.get(), index);
+            child::create(future, site, context, &self.ready, self.registry.get(), index);
+        if let Some(name) = name {
+            task.set_name(name);
+        }
         // Nothing above runs foreign code, so the key is still vacant.
-        let first_step = task.waker().clone();
+        let first_step = (!is_eager).then(|| task.waker().clone());
         let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
         debug_assert_eq!(key, inserted);
-        first_step.wake();
+        match first_step {
+            Some(first_step) => first_step.wake(),
+            None => self.step_eagerly(index),
+        }
         Handle::Child(handle)
+    }
+
+    /// Takes a child's first step. If that is its last, the group hears of it in its next turn, as in asyncio: else an error
+    /// would cancel whoever is creating the child before it has the handle.
+    fn step_eagerly(&self, index: u32) {
+        if let Some(end) = self.poll_one(index) {
+            self.early.borrow_mut().push(end);
+            self.ready.push(NOBODY);
+        }
+    }
+
+    /// How those children ended that did so in an eager step and have not been heard of.
+    pub(crate) fn take_early(&self) -> Vec<(ChildEnd, TaskRef)> {
+        self.early.take()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -188,12 +224,32 @@ impl<'c, E> Family<'c, E> {
         }
     }
 
-    /// Polls one child. Says whether it failed or panicked; a panic is kept.
-    pub(crate) fn poll_child(&self, index: u32) -> bool {
-        match self.poll_one(index) {
-            None | Some((ChildEnd::Quietly, _)) => false,
-            Some((ChildEnd::Failed, _)) => true,
-            Some((ChildEnd::Panicked(payload), _)) => {
+    /// One turn of the first `ready` of those that are woken, the body perhaps among them. Says whether one has failed or
+    /// panicked; the first panic is kept.
+    pub(crate) fn turn(&self, ready: usize, mut poll_body: impl FnMut() -> bool) -> bool {
+        let mut is_failure = false;
+        for _ in 0..ready {
+            match self.ready.pop() {
+                None => break,
+                Some(BODY) => is_failure |= poll_body(),
+                Some(index) => {
+                    let end = self.poll_one(index);
+                    is_failure |= end.is_some_and(|end| self.settle(end.0));
+                }
+            }
+        }
+        for (end, _) in self.take_early() {
+            is_failure |= self.settle(end);
+        }
+        is_failure
+    }
+
+    /// Says whether a child failed or panicked; a panic is kept.
+    fn settle(&self, end: ChildEnd) -> bool {
+        match end {
+            ChildEnd::Quietly => false,
+            ChildEnd::Failed => true,
+            ChildEnd::Panicked(payload) => {
                 self.keep_panic(payload);
                 true
             }
@@ -216,7 +272,7 @@ impl<'c, E> Family<'c, E> {
     }
 
     /// Keeps the first panic; further ones are reported.
-    pub(crate) fn keep_panic(&self, payload: Box<dyn Any + Send>) {
+    fn keep_panic(&self, payload: Box<dyn Any + Send>) {
         if let Some(first) = self.panic.take() {
             self.panic.set(Some(first));
             report::lost_panic(payload);
@@ -242,8 +298,17 @@ impl<'c, E> Family<'c, E> {
 
     /// Reports the panic that nobody is left to go on with.
     pub(crate) fn report_panic(&self) {
+        for (end, _) in self.take_early() {
+            self.settle(end);
+        }
         if let Some(payload) = self.panic.take() {
             report::lost_panic(payload);
         }
     }
 }
+
+/// The number of a group's body among those to be polled; no child has it.
+pub(crate) const BODY: u32 = u32::MAX;
+
+/// A number that nobody has, to wake the group with.
+pub(crate) const NOBODY: u32 = u32::MAX - 1;

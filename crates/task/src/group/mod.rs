@@ -37,6 +37,7 @@ use asyncio_coro::CancelScope;
 use asyncio_coro::scope::finally_with;
 use asyncio_loop::get_running_loop;
 
+use crate::builder::Builder;
 use crate::task::Task;
 
 use self::child::Reporting;
@@ -179,8 +180,37 @@ impl<'scope, 'env, E: 'env> TaskGroup<'scope, 'env, E> {
         F: IntoFuture<Output = Result<T, E>, IntoFuture: 'scope>,
         T: 'scope,
     {
+        self.create_task_with(Builder::new(), future)
+    }
+
+    /// [`create_task`](Self::create_task) with a name, a context, or an eager start.
+    ///
+    /// The loop's [task factory](crate::TaskLoopExt::set_task_factory) has its say, as for every task. A child that fails in
+    /// its eager step aborts the group in the group's next turn, not before.
+    ///
+    /// ```
+    /// use asyncio_task::{Builder, TaskGroup};
+    ///
+    /// asyncio_loop::run(async {
+    ///     let group = TaskGroup::scope(async |group| {
+    ///         let builder = Builder::new().name("at once").eager_start(true);
+    ///         let child = group.create_task_with(builder, async { Ok::<_, String>(7) });
+    ///         assert!(child.done());
+    ///         assert_eq!(child.get_name(), "at once");
+    ///         Ok(())
+    ///     });
+    ///     group.await.unwrap();
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn create_task_with<T, F>(&'scope self, builder: Builder, future: F) -> Task<T>
+    where
+        F: IntoFuture<Output = Result<T, E>, IntoFuture: 'scope>,
+        T: 'scope,
+    {
         let future = Reporting::new(future.into_future(), self);
-        Task::new(self.family.create(Location::caller(), future))
+        Task::new(self.family.create(Location::caller(), builder, future))
     }
 
     /// Makes a task of `child` and waits until it says that it is ready for others: trio's `nursery.start`.

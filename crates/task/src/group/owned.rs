@@ -21,7 +21,7 @@ use crate::builder::Builder;
 use crate::group::child::{ChildEnd, Reporting};
 use crate::group::drive::{Ended, JoinChildren};
 use crate::group::exception_group::ExceptionGroup;
-use crate::group::family::{Family, Parent};
+use crate::group::family::{Family, NOBODY, Parent};
 use crate::group::start::{self, StartError, TaskStatus};
 use crate::join_error::Identity;
 use crate::output::Opaque;
@@ -174,9 +174,35 @@ impl<E: 'static> OwnedTaskGroup<E> {
         F: IntoFuture<Output = Result<T, E>, IntoFuture: 'static>,
         T: 'static,
     {
+        self.create_task_with(Builder::new(), future)
+    }
+
+    /// [`create_task`](Self::create_task) with a name, a context, or an eager start.
+    ///
+    /// # Panics
+    ///
+    /// Panics when no loop is running on this thread.
+    ///
+    /// ```
+    /// use asyncio_task::{Builder, OwnedTaskGroup};
+    ///
+    /// asyncio_loop::run(async {
+    ///     let group = OwnedTaskGroup::<String>::new();
+    ///     let task = group.create_task_with(Builder::new().name("reader"), async { Ok(()) });
+    ///     assert_eq!(task.get_name(), "reader");
+    ///     group.join().await.unwrap();
+    /// })?;
+    /// # Ok::<(), asyncio_loop::RunError>(())
+    /// ```
+    #[track_caller]
+    pub fn create_task_with<T, F>(&self, builder: Builder, future: F) -> Task<T>
+    where
+        F: IntoFuture<Output = Result<T, E>, IntoFuture: 'static>,
+        T: 'static,
+    {
         self.shared.drive("create_task");
         let future = Reporting::new(future.into_future(), self.shared.clone());
-        Task::new(self.shared.family.create(Location::caller(), future))
+        Task::new(self.shared.family.create(Location::caller(), builder, future))
     }
 
     /// Makes a task of `child` and waits until it says that it is ready for others; see
@@ -328,12 +354,18 @@ impl<E: 'static> Shared<E> {
 
     fn serve(&self, cx: &mut Context<'_>) -> Poll<Ended<()>> {
         let family = &self.family;
+        let ready = family.ready().begin(cx.waker());
         let mut is_failure = false;
-        for _ in 0..family.ready().begin(cx.waker()) {
-            let Some(index) = family.ready().pop() else { break };
-            if self.on_error.is_none() {
-                is_failure |= family.poll_child(index);
-            } else if let Some((end, task)) = family.poll_one(index) {
+        if self.on_error.is_none() {
+            is_failure = family.turn(ready, || false);
+        } else {
+            for _ in 0..ready {
+                let Some(index) = family.ready().pop() else { break };
+                if let Some((end, task)) = family.poll_one(index) {
+                    self.handle(end, &task);
+                }
+            }
+            for (end, task) in family.take_early() {
                 self.handle(end, &task);
             }
         }
@@ -411,6 +443,3 @@ impl<E: 'static> Drop for Over<'_, E> {
         }
     }
 }
-
-/// A number that no child has.
-const NOBODY: u32 = u32::MAX;

@@ -13,6 +13,7 @@ use asyncio_coro::scope::{Join, JoinTasks, LeafScope};
 use asyncio_coro::task::TaskRef;
 use pin_project_lite::pin_project;
 
+use crate::builder::Builder;
 use crate::group::child::Failed;
 use crate::group::family::{Family, Parent};
 use crate::join_error::JoinError;
@@ -109,7 +110,7 @@ where
         error: error.clone(),
         parent: parent.clone(),
     };
-    let task = Some(family.create(site, future));
+    let task = Some(family.create(site, Builder::new(), future));
     LeafScope::of_tasks(Starter { task, call, error, parent, gave_way: false }).await
 }
 
