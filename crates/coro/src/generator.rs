@@ -162,7 +162,8 @@ impl<'a, T> AsyncGenerator<'a, T> {
         Next { generator: self }
     }
 
-    /// Closes the generator: its body unwinds where it waits, its scopes run their cleanup, and there are no more items.
+    /// Closes the generator: its body unwinds where it waits, its scopes run their cleanup, and there are no more items. A
+    /// cleanup that has begun already goes on.
     ///
     /// Returns when that is done; at once when the generator has ended or has not begun. It is an error of the body to yield
     /// while it is being closed: that cuts the cleanup which does so, and is reported
@@ -271,7 +272,7 @@ impl<'a, T> AsyncGenerator<'a, T> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.with_body(|slot, body| {
-            if !begin_close(slot) {
+            if !begin_close(slot, body.as_ref()) {
                 return (Poll::Ready(()), false);
             }
             match poll_close(slot, body, cx) {

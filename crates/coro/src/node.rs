@@ -54,8 +54,8 @@ pub(crate) use held::{HasSlot, Held, Slot};
 pub(crate) use leaf::Leaf;
 pub(crate) use root::Root;
 pub(crate) use thread::{
-    current_task_ptr, forget_current, fresh_epoch, newest_epoch, outside, outstanding,
-    with_current_context, with_current_scope, with_current_task,
+    OLDEST_EPOCH, current_task_ptr, forget_current, fresh_epoch, newest_epoch, outside,
+    outstanding, with_current_context, with_current_scope, with_current_task,
 };
 
 /// What every scope has, and nearly all that a task's root has.

@@ -19,8 +19,8 @@ use std::task::{Context, Waker};
 use crate::hooks::{self, Report, SkipReason};
 use crate::node::{
     ABOVE, Above, BEYOND, Base, CIRCLE, CLEANING, CUTTING, DONE, GENERATOR, HAS_CLEANUP, LATE,
-    Leaf, Node, OWN, PROBED, REPORTED, Root, SHIELD, STARTED, TOO_LATE, TWICE, UNWINDING, UNWOUND,
-    fresh_epoch, newest_epoch, outstanding, with_current_scope,
+    Leaf, Node, OLDEST_EPOCH, OWN, PROBED, REPORTED, Root, SHIELD, STARTED, TOO_LATE, TWICE,
+    UNWINDING, UNWOUND, fresh_epoch, newest_epoch, outstanding, with_current_scope,
 };
 use crate::panics;
 use crate::task::TaskRef;
@@ -40,8 +40,16 @@ pub(crate) struct Request {
 impl Node {
     /// Asks this scope to unwind. The wakers of everything inside are to be called once no reference to the node is left.
     pub(crate) fn ask(&self) -> Wakers {
-        let epoch = fresh_epoch();
-        self.base().request.set(epoch);
+        self.ask_with(fresh_epoch())
+    }
+
+    /// The same, but what cleans up already may go on: as if it had been asked before it began to.
+    pub(crate) fn ask_gently(&self) -> Wakers {
+        self.ask_with(OLDEST_EPOCH)
+    }
+
+    fn ask_with(&self, epoch: u64) -> Wakers {
+        self.base().request.set(self.base().request.get().max(epoch));
         self.base().set(OWN);
         self.recount();
         let mut wakers = Wakers::default();

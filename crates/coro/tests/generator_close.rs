@@ -467,3 +467,30 @@ fn a_destructor_that_iterates_a_generator_of_its_own_does_no_harm() {
     block_on(outer.next());
     drop(outer);
 }
+
+#[test]
+fn a_cleanup_that_runs_already_after_a_body_that_ended_goes_on_when_it_is_closed() {
+    let reports = Reports::collect();
+    let log = Log::default();
+    let l = log.clone();
+    let mut one = generator(async move |y| {
+        try_finally(y.yield_(1), async || {
+            yield_times(3).await;
+            l.push("cleaned");
+        })
+        .await;
+        l.push("behind it");
+        y.yield_(2).await;
+    });
+    block_on(async {
+        assert_eq!(one.next().await, Some(1));
+        {
+            let mut next = pin!(one.next());
+            let polled = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
+        }
+        one.aclose().await;
+    });
+    assert_eq!(log.take(), ["cleaned", "behind it"]);
+    assert!(reports.take().is_empty());
+}

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::node::{DONE, GENERATOR, HAS_CLEANUP, Node, UNWINDING, UNWOUND};
+use crate::node::{DONE, GENERATOR, HAS_CLEANUP, Node, UNWOUND};
 use crate::panics::{self, Payload};
 use crate::request::{Wakers, may_drop};
 use crate::task::drop_body;
@@ -31,11 +31,8 @@ pub(super) trait Body {
     /// After a pending step: follows a request, if there is one, and drops the body once it may be dropped.
     fn follow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Stage;
 
-    /// Asks the body to unwind, for a request of its own.
-    fn ask(self: Pin<&Self>) -> Wakers;
-
-    /// Whether it unwinds, for whatever request.
-    fn is_unwinding(self: Pin<&Self>) -> bool;
+    /// Asks the body to unwind. A cleanup of it that runs already goes on, unless `is_forced`.
+    fn ask(self: Pin<&Self>, is_forced: bool) -> Wakers;
 
     /// Takes the body out of the tree of whoever polled it. False when it is gone.
     fn rest(self: Pin<&Self>) -> bool;
@@ -118,12 +115,9 @@ impl<F: Future<Output = ()>> Body for Scoped<F> {
         Stage::Ended
     }
 
-    fn ask(self: Pin<&Self>) -> Wakers {
-        self.project_ref().node.ask()
-    }
-
-    fn is_unwinding(self: Pin<&Self>) -> bool {
-        self.project_ref().node.base().has(UNWINDING | UNWOUND)
+    fn ask(self: Pin<&Self>, is_forced: bool) -> Wakers {
+        let node = self.project_ref().node;
+        if is_forced { node.ask() } else { node.ask_gently() }
     }
 
     fn rest(self: Pin<&Self>) -> bool {

@@ -12,15 +12,15 @@ use crate::hooks::{self, Report, TaskLabel};
 use crate::node::outside;
 use crate::panics;
 
-/// From now on there are no more items. False when there is nothing to unwind: the body has not begun.
-pub(super) fn begin_close<T>(slot: &Slot<T>) -> bool {
+/// Asks the body to unwind, unless that was done. False when there is nothing to unwind: it has not begun.
+pub(super) fn begin_close<T>(slot: &Slot<T>, body: Pin<&(dyn Body + '_)>) -> bool {
     let life = slot.life.get();
     if matches!(life, Life::New | Life::Open) {
-        slot.life.set(Life::Closing { is_asked: false, is_told: false });
+        slot.life.set(Life::Closing { is_forced: false, is_told: false });
     }
-    if life == Life::Open && !slot.is_yielding() {
-        // One that was yielded by somebody else than the body.
-        drop(slot.take_item());
+    if life == Life::Open {
+        slot.end();
+        body.ask(false).wake();
     }
     life != Life::New
 }
@@ -32,37 +32,30 @@ pub(super) fn poll_close<T>(
     cx: &mut Context<'_>,
 ) -> Stage {
     loop {
-        let Life::Closing { is_asked, is_told } = slot.life.get() else {
+        let Life::Closing { is_forced, is_told } = slot.life.get() else {
             unreachable!("it is being closed");
         };
-        // A body that unwinds already, for its consumer, is not disturbed, unless it waits for the next item to be asked for.
-        let is_asked = is_asked || !body.as_ref().is_unwinding() || slot.is_yielding();
-        if is_asked && !matches!(slot.life.get(), Life::Closing { is_asked: true, .. }) {
-            slot.life.set(Life::Closing { is_asked, is_told });
-            body.as_ref().ask().wake();
+        let stage = body.as_mut().step(cx);
+        if stage != Stage::Pending {
+            return stage;
         }
-        let mut stage = body.as_mut().step(cx);
-        if stage == Stage::Pending && slot.has_ignored_exit.take() {
-            if is_told {
-                // It goes on and on.
-                body.abandon().into_iter().for_each(panics::discard);
-                return Stage::Ended;
-            }
+        let (has_ignored_exit, is_stuck) = (slot.has_ignored_exit.take(), slot.is_stuck.take());
+        if has_ignored_exit && is_told {
+            // It goes on and on.
+            body.abandon().into_iter().for_each(panics::discard);
+            return Stage::Ended;
+        }
+        if !has_ignored_exit && (!is_stuck || is_forced) {
+            return body.follow(cx);
+        }
+        if has_ignored_exit {
             let task =
                 crate::current_task().map(|task| TaskLabel { id: task.id(), name: task.name() });
             hooks::report(Report::IgnoredExit { task, site: slot.site });
-            // Cut by a newer request, the cleanup that yields unwinds, and those around it have their turn.
-            slot.life.set(Life::Closing { is_asked: true, is_told: true });
-            body.as_ref().ask().wake();
-            continue;
         }
-        if stage == Stage::Pending {
-            stage = body.as_mut().follow(cx);
-        }
-        let is_going_on = !is_asked && !body.as_ref().is_unwinding();
-        if stage != Stage::Pending || !is_going_on {
-            return stage;
-        }
+        // Cut by a newer request, the cleanup that yields unwinds, and those around it have their turn.
+        slot.life.set(Life::Closing { is_forced: true, is_told: has_ignored_exit });
+        body.as_ref().ask(true).wake();
     }
 }
 
@@ -91,7 +84,7 @@ impl<T> Future for Close<T> {
         let this = &mut *self;
         // Out of our hands while it is polled: when it panics it is gone.
         let Some(mut body) = this.body.take() else { return Poll::Ready(()) };
-        if !begin_close(&this.slot) {
+        if !begin_close(&this.slot, body.as_ref()) {
             outside(|| drop(body));
             return Poll::Ready(());
         }

@@ -22,6 +22,8 @@ pub(super) struct Slot<T> {
     pub(super) life: Cell<Life>,
     /// The body has yielded where the request to end did not reach it.
     pub(super) has_ignored_exit: Cell<bool>,
+    /// The body waits for the next item to be asked for where the request to end does not reach it.
+    pub(super) is_stuck: Cell<bool>,
     turn: Cell<Turn>,
     item: Cell<Option<T>>,
     /// The number of the last item.
@@ -39,8 +41,8 @@ pub(super) enum Life {
     Open,
     /// To be closed, or closed.
     Closing {
-        /// The body has been asked to unwind.
-        is_asked: bool,
+        /// The body has been asked in a way that cuts cleanups.
+        is_forced: bool,
         /// That the body has yielded all the same has been reported.
         is_told: bool,
     },
@@ -64,6 +66,7 @@ impl<T> Slot<T> {
             hooks: Cell::new(None),
             life: Cell::new(Life::New),
             has_ignored_exit: Cell::new(false),
+            is_stuck: Cell::new(false),
             turn: Cell::new(Turn::Free),
             item: Cell::new(None),
             count: Cell::new(0),
@@ -112,9 +115,14 @@ impl<T> Slot<T> {
         matches!(self.life.get(), Life::Closing { .. })
     }
 
-    /// Whether the body waits for the next item to be asked for.
-    pub(super) fn is_yielding(&self) -> bool {
-        matches!(self.turn.get(), Turn::Taken(_))
+    /// No further item will be asked for.
+    pub(super) fn end(&self) {
+        // One that was yielded by somebody else than the body.
+        drop(self.take_item());
+        if let Some(waker) = self.yielding.take() {
+            waker.wake();
+        }
+        self.wake_waiting();
     }
 
     fn wake_waiting(&self) {
@@ -224,6 +232,8 @@ impl<T> Future for Yield<'_, T> {
         } else if ![Turn::Offered(this.number), Turn::Taken(this.number)].contains(&slot.turn.get())
         {
             return Poll::Ready(());
+        } else if slot.is_closing() && !is_current_requested() {
+            slot.is_stuck.set(true);
         }
         let old = slot.yielding.take();
         if old.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {

@@ -17,7 +17,7 @@ pub(super) struct Thread {
     pub(super) waker: Cell<*const Waker>,
     /// How many nodes have an unswallowed request or unwind: while it is 0, nobody need look up the chain.
     pub(super) outstanding: Cell<usize>,
-    /// The epoch of the newest request on this thread.
+    /// The epoch of the newest request on this thread, at first [`OLDEST_EPOCH`].
     pub(super) epoch: Cell<u64>,
 }
 
@@ -28,10 +28,13 @@ thread_local! {
             task: Cell::new(ptr::null()),
             waker: Cell::new(ptr::null()),
             outstanding: Cell::new(0),
-            epoch: Cell::new(0),
+            epoch: Cell::new(OLDEST_EPOCH),
         }
     };
 }
+
+/// Older than every fresh one: a request of this epoch does not reach what runs in any cleanup.
+pub(crate) const OLDEST_EPOCH: u64 = 1;
 
 /// Whether any scope of this thread may have something to do beyond being pending.
 #[inline]
