@@ -132,9 +132,10 @@ impl Builder {
         F: Future<Output: 'static> + 'static,
         L: Look<F::Output>,
     {
-        let registry = Registry::of(event_loop);
+        let home = event_loop.handle();
+        let registry = Registry::at(event_loop, &home);
         let builder = registry.prepare(self);
-        Handle::Loop(spawn::spawn::<F, L>(event_loop, registry, site, builder, future))
+        Handle::Loop(spawn::spawn::<F, L>(event_loop, home, registry, site, builder, future))
     }
 
     /// The name to be given to the task, the context that it begins in, and whether it starts eagerly.

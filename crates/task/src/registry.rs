@@ -6,7 +6,7 @@
 //! *Roots* are tasks of the loop. Children of a [`TaskGroup`](crate::TaskGroup) are listed too, so that `all_tasks` shows
 //! them, but closing never waits for them: they live and die inside a root, and a forgotten group must not block the end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
@@ -15,12 +15,18 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use asyncio_coro::task::TaskRef;
-use asyncio_loop::{CloseHook, EventLoop, GracePeriods};
+use asyncio_loop::{CloseHook, EventLoop, GracePeriods, LoopHandle};
 use slab::Slab;
 
 use crate::builder::{Builder, running};
 use crate::done_callbacks::DoneCallbacks;
 use crate::task_loop::TaskFactory;
+
+thread_local! {
+    /// The registry that was asked for last, mostly the only one: a search of the loop's extensions costs each new task 50
+    /// instructions.
+    static LAST: RefCell<Option<Rc<Registry>>> = const { RefCell::new(None) };
+}
 
 /// All live tasks of one loop.
 #[derive(Default)]
@@ -30,8 +36,8 @@ pub(crate) struct Registry {
     roots: Cell<usize>,
     /// The sequence number of the next task.
     next: Cell<u64>,
-    /// Whether the loop knows of us.
-    hooked: Cell<bool>,
+    /// The loop, once it knows of us.
+    home: OnceCell<LoopHandle>,
     /// Roots numbered below this are being waited for.
     draining: Cell<u64>,
     /// How many of those are left.
@@ -52,10 +58,27 @@ struct Entry {
 impl Registry {
     /// The registry of `event_loop`, which learns of it at the first call.
     pub(crate) fn of(event_loop: &EventLoop) -> Rc<Self> {
+        Self::at(event_loop, &event_loop.handle())
+    }
+
+    /// The registry of `event_loop`, whose handle is `home`.
+    #[inline]
+    pub(crate) fn at(event_loop: &EventLoop, home: &LoopHandle) -> Rc<Self> {
+        let is_its = |last: &Rc<Self>| last.home.get().is_some_and(|last| last.same_loop(home));
+        let last =
+            LAST.try_with(|last| last.borrow().as_ref().filter(|last| is_its(last)).cloned());
+        last.ok().flatten().unwrap_or_else(|| Self::look_up(event_loop, home))
+    }
+
+    #[cold]
+    fn look_up(event_loop: &EventLoop, home: &LoopHandle) -> Rc<Self> {
         let registry = event_loop.extension::<Self>();
-        if !registry.hooked.replace(true) {
+        if registry.home.set(home.clone()).is_ok() {
             event_loop.add_close_hook(Rc::new(CancelAll(registry.clone())));
         }
+        // Nobody's code is dropped with one of a closed loop; the others belong to their loops.
+        let previous = LAST.try_with(|last| last.replace(Some(registry.clone())));
+        drop(previous);
         registry
     }
 

@@ -79,6 +79,7 @@ enum Outcome<T> {
 #[inline]
 pub(crate) fn spawn<F, L>(
     event_loop: &EventLoop,
+    home: LoopHandle,
     registry: Rc<Registry>,
     site: &'static Location<'static>,
     builder: Builder,
@@ -92,7 +93,7 @@ where
     let (name, context, is_eager) = builder.into_parts();
     let meta = Meta {
         info: TaskInfo::with_site(site),
-        home: event_loop.handle(),
+        home,
         slot: AtomicU32::new(u32::MAX),
         held: AtomicBool::new(true),
     };

@@ -301,7 +301,13 @@ impl<T> fmt::Debug for Task<T> {
             (false, 0) => "pending",
             (false, _) => "cancelling",
         };
-        write!(f, "<Task {state} name={:?} created at {}>", self.get_name(), self.site())
+        write!(f, "<Task {state} name={:?}", self.get_name())?;
+        let awaits = handle.live().map_or_else(Vec::new, |task| task.awaits());
+        if !awaits.is_empty() {
+            let names: Vec<_> = awaits.iter().map(TaskRef::name).collect();
+            write!(f, " wait_for={names:?}")?;
+        }
+        write!(f, " created at {}>", self.site())
     }
 }
 

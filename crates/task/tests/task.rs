@@ -11,8 +11,8 @@ use std::task::Poll;
 
 use asyncio_coro::yield_now;
 use asyncio_loop::get_running_loop;
-use asyncio_task::{Task, all_tasks, create_task, current_task, register_task, sleep};
-use support::{Log, here, reports, run, secs};
+use asyncio_task::{Task, all_tasks, create_task, current_task, gather, register_task, sleep};
+use support::{Log, here, millis, reports, run, secs};
 
 /// Behaviour: TSK-05.
 #[test]
@@ -123,6 +123,36 @@ fn debug_text_shows_state_name_and_site() {
         yield_now().await;
         assert!(format!("{task:?}").contains("<Task finished"));
         assert_eq!(task.await.unwrap(), 1, "looking at it did not take its value");
+    });
+}
+
+/// Behaviour: TSK-17.
+#[test]
+fn debug_text_names_the_tasks_that_a_task_waits_for() {
+    run(async {
+        let [one, two, three] = ["one", "two", "three"].map(|name| {
+            let task = create_task(sleep(secs(1)));
+            task.set_name(name);
+            task
+        });
+        let waiter = create_task(async move {
+            one.await.unwrap();
+            gather([two, three]).await.unwrap();
+        });
+        let wait_for = || {
+            let text = format!("{waiter:?}");
+            text.split_once(" wait_for=")
+                .map(|(_, rest)| rest.split_once(" created").unwrap().0.to_owned())
+        };
+        assert_eq!(wait_for(), None, "it has not started");
+        yield_now().await;
+        assert_eq!(wait_for().as_deref(), Some("[\"one\"]"));
+        let inner = all_tasks().into_iter().find(|task| task.id() == waiter.id()).unwrap();
+        assert_eq!(inner.awaits()[0].name(), "one");
+        assert!(inner.awaits()[0].awaits().is_empty(), "it waits for a timer");
+        sleep(millis(1500)).await;
+        assert_eq!(wait_for(), None);
+        assert!(waiter.done() && inner.awaits().is_empty());
     });
 }
 

@@ -153,6 +153,25 @@ impl TaskRef {
         self.local().uncancel()
     }
 
+    /// The tasks that this one waits for now, in the order in which it began to: by awaiting them, or as one of several. Empty
+    /// while its step is running, and when it waits for something else.
+    ///
+    /// Nothing is kept for it: it follows what a request to cancel would follow.
+    #[must_use]
+    pub fn awaits(&self) -> Vec<TaskRef> {
+        let mut found = Vec::new();
+        self.with_root(|root| {
+            // Newest first.
+            for leaf in root.descendants().filter_map(|node| node.leaf()) {
+                let begin = found.len();
+                leaf.each_task(|task| found.push(task));
+                found[begin..].reverse();
+            }
+        });
+        found.reverse();
+        found
+    }
+
     /// Whether the task has been polled.
     #[must_use]
     pub fn is_started(&self) -> bool {

@@ -337,8 +337,9 @@ impl<E: 'static> Shared<E> {
         // It is ours, so no factory is asked about it.
         let (registry, builder) =
             (Registry::of(&event_loop), Builder::new().name("OwnedTaskGroup"));
+        let home = event_loop.handle();
         let run = self.clone().run();
-        drop(spawn::spawn::<_, Opaque>(&event_loop, registry, self.site, builder, run));
+        drop(spawn::spawn::<_, Opaque>(&event_loop, home, registry, self.site, builder, run));
     }
 
     /// The driver: polls the children until the group is closed and they have ended.
