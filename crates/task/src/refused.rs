@@ -93,3 +93,39 @@ fn a_good_argument_and_one_that_is_no_future() {}
 /// ```
 #[cfg(doctest)]
 fn awaiting_what_a_task_drives() {}
+
+/// Behaviour: TG-29, TG-30.
+///
+/// A group is there in its scope and nowhere else: it cannot be entered again, and nothing can be created in it before or
+/// after.
+///
+/// ```compile_fail,E0521
+/// use asyncio_task::{ExceptionGroup, TaskGroup};
+///
+/// async fn enter() -> Result<(), ExceptionGroup<()>> {
+///     let mut kept = None;
+///     TaskGroup::scope(async |group| {
+///         kept = Some(group);
+///         Ok(())
+///     })
+///     .await?;
+///     kept.unwrap().create_task(async { Ok(()) });
+///     Ok(())
+/// }
+/// ```
+/// ```no_run
+/// use asyncio_task::{ExceptionGroup, TaskGroup};
+///
+/// async fn enter() -> Result<(), ExceptionGroup<()>> {
+///     let mut kept = None;
+///     TaskGroup::scope(async |group| {
+///         kept = Some(group.create_task(async { Ok(()) }));
+///         Ok(())
+///     })
+///     .await?;
+///     kept.unwrap().await.unwrap();
+///     Ok(())
+/// }
+/// ```
+#[cfg(doctest)]
+fn a_group_outside_its_scope() {}

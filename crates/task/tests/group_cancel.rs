@@ -259,6 +259,57 @@ fn a_request_from_outside_does_not_cancel_the_children_of_an_aborting_group_agai
     });
 }
 
+/// Behaviour: XTR-13.
+#[test]
+fn each_block_leaves_the_count_of_requests_as_it_found_it_but_for_those_from_outside() {
+    run(async {
+        let counts = Rc::new(RefCell::new(Vec::new()));
+        let task = create_task({
+            let counts = counts.clone();
+            async move {
+                let count = || counts.borrow_mut().push(current_task().unwrap().cancelling());
+                let outer = TaskGroup::scope(async |outer| -> Outcome {
+                    outer.create_task(async {
+                        sleep(secs(9)).await;
+                        Err::<(), _>("outer child")
+                    });
+                    let late = timeout(secs(1), async {
+                        let inner = TaskGroup::scope(async |inner| -> Outcome {
+                            inner.create_task(fail_after(2, "never comes to it"));
+                            pending().await
+                        });
+                        let _ = inner.await;
+                    });
+                    assert!(late.await.is_err());
+                    count(); // after a timeout around a group
+                    let failed = TaskGroup::scope(async |inner| -> Outcome {
+                        inner.create_task(fail_after(1, "inner child"));
+                        let _ = timeout(secs(5), pending::<()>()).await;
+                        Ok(())
+                    });
+                    assert_eq!(errors(failed.await), ["inner child"]);
+                    count(); // after a group that has aborted itself, around a timeout
+                    let outside = timeout(secs(5), async {
+                        let _ = catch_cancel(pending::<()>()).await;
+                        sleep(secs(5)).await; // the deadline comes first
+                    });
+                    assert!(outside.await.is_err());
+                    count(); // after a request from outside, which was swallowed, and a deadline
+                    pending().await
+                });
+                assert_eq!(errors(outer.await), ["outer child"]);
+                count(); // after a group that was aborted, with that request
+                current_task().unwrap().uncancel();
+                count();
+            }
+        });
+        sleep(secs(3)).await;
+        task.cancel();
+        task.await.unwrap();
+        assert_eq!(*counts.borrow(), [0, 0, 1, 1, 0]);
+    });
+}
+
 /// Behaviour: TMO-19.
 #[test]
 fn errors_of_a_group_come_out_of_a_timeout_that_made_them() {
