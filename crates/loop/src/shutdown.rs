@@ -208,6 +208,10 @@ impl Inner {
         // been dropped by the entry that its wake brought here. What other threads go on sending does not count: they
         // may do so until they find the door shut.
         loop {
+            if self.is_parents() {
+                // A destructor has forked, and this is the child.
+                return self.abandon();
+            }
             // A destructor may be the first to need an upper tier, and so bring a new hook.
             let live: usize = self.hooks().iter().map(|hook| self.wake_live(&**hook)).sum();
             let dropped = self.drop_queued();

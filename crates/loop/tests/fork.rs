@@ -220,6 +220,37 @@ const SCENARIOS: &[Row] = &[
         SUCCEEDS,
     ),
     (
+        "a_child_that_returns_into_a_loop_that_its_parent_closes_leaves_it_alone",
+        || {
+            let event_loop = EventLoop::new().unwrap();
+            let in_child = Rc::new(Cell::new(false));
+            let forks = {
+                let in_child = in_child.clone();
+                OnDrop(move || match fork() {
+                    None => in_child.set(true),
+                    Some(child) => assert_eq!(wait(child).code(), Some(7)),
+                })
+            };
+            let counted = Rc::new(());
+            let later = counted.clone();
+            event_loop.call_soon(move || drop(forks));
+            event_loop.call_later(Duration::from_secs(3600), move || drop(later));
+            event_loop.call_soon({
+                let soon = counted.clone();
+                move || drop(soon)
+            });
+            event_loop.close().unwrap();
+            if in_child.get() {
+                assert!(event_loop.is_closed());
+                assert_eq!(run(async { 7 }).unwrap(), 7);
+                process::exit(7);
+            }
+            assert_eq!(Rc::strong_count(&counted), 1);
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
         "what_a_child_drops_of_a_loop_is_not_taken_from_its_parent",
         || {
             struct Seen(Cell<u32>);
@@ -290,9 +321,9 @@ const SCENARIOS: &[Row] = &[
 const PARENTS_LOOP: &str =
     "event loop belongs to the process that this one was forked from: make a new one";
 
-struct OnDrop(fn());
+struct OnDrop<F: FnMut()>(F);
 
-impl Drop for OnDrop {
+impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
