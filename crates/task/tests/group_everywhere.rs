@@ -41,7 +41,7 @@ impl Count {
 }
 
 #[test]
-fn scope() {
+fn a_scope_that_is_cancelled_leaves_no_child_and_skips_no_cleanup() {
     let points = on_loop(
         async || {
             let count = Count::default();
@@ -66,7 +66,7 @@ fn scope() {
 }
 
 #[test]
-fn scope_with_a_child_that_fails() {
+fn a_scope_in_which_a_child_fails_gives_that_error_or_is_cancelled_before() {
     on_loop(
         async || {
             let count = Count::default();
@@ -95,7 +95,7 @@ fn scope_with_a_child_that_fails() {
 }
 
 #[test]
-fn start() {
+fn a_start_that_is_cancelled_leaves_no_child_and_skips_no_cleanup() {
     on_loop(
         async || {
             let count = Count::default();
