@@ -103,6 +103,29 @@ impl LoopHandle {
         drop(self.push(entry));
     }
 
+    /// Like [`schedule`](Self::schedule), if this thread is inside this loop now; gives the entry back if not.
+    ///
+    /// It touches this handle's memory only before it appends the entry, so that the handle may lie in what the entry
+    /// owns.
+    ///
+    /// # Errors
+    ///
+    /// The entry, when another thread, another loop or no loop is where we are, or this one is closed.
+    ///
+    /// # Examples
+    ///
+    /// See [`Entry::new`] for how to make an entry.
+    #[inline]
+    pub fn schedule_here(&self, entry: Entry) -> Result<(), Entry> {
+        running::with(|inner| match inner {
+            Some(inner) if self.is_of(inner) && inner.state.get() != State::Closed => {
+                inner.ready.push(entry);
+                Ok(())
+            }
+            _ => Err(entry),
+        })
+    }
+
     /// Is the loop closed, or gone?
     ///
     /// # Examples
@@ -143,14 +166,7 @@ impl LoopHandle {
 
     /// Queues an entry, or gives it back: the loop is closed.
     pub(crate) fn push(&self, entry: Entry) -> Result<(), Entry> {
-        let foreign = running::with(|inner| match inner {
-            Some(inner) if self.is_of(inner) && inner.state.get() != State::Closed => {
-                inner.ready.push(entry);
-                None
-            }
-            _ => Some(entry),
-        });
-        foreign.map_or(Ok(()), |entry| self.shared.push(entry))
+        self.schedule_here(entry).or_else(|entry| self.shared.push(entry))
     }
 
     fn is_of(&self, inner: &Inner) -> bool {

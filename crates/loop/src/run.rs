@@ -277,10 +277,17 @@ impl Inner {
     }
 
     /// Acts on a Ctrl-C that came.
+    #[inline]
     pub(crate) fn take_interrupt(&self) {
+        if LookAfterCtrlC::has_come() {
+            self.act_on_interrupt();
+        }
+    }
+
+    #[cold]
+    fn act_on_interrupt(&self) {
         let expected = self.interrupt.get();
-        let is_looked_after = matches!(expected, Interrupt::CancelsMain | Interrupt::EndsShutdown);
-        if !is_looked_after || !LookAfterCtrlC::has_come() {
+        if !matches!(expected, Interrupt::CancelsMain | Interrupt::EndsShutdown) {
             return;
         }
         let main = self.main.borrow().clone();

@@ -185,8 +185,9 @@ impl Inner {
     }
 
     /// Ends a phase that a virtual clock would not end.
+    #[inline]
     pub(crate) fn end_overdue_phase(&self) {
-        if self.is_phase_over() {
+        if self.phase_end.get().is_some() && self.is_phase_over() {
             if let Some(phase) = &*self.main.borrow() {
                 phase.waker().wake_by_ref();
             }

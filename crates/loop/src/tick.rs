@@ -67,35 +67,55 @@ impl Inner {
     }
 
     /// Moves what other threads sent into the ready queue; not more than is there now, they could go on for ever.
+    #[inline]
     pub(crate) fn drain_remote(&self) {
-        if self.shared.is_empty() {
-            return;
+        if !self.shared.is_empty() {
+            self.take_remote();
         }
+    }
+
+    #[cold]
+    fn take_remote(&self) {
         for _ in 0..self.shared.len() {
             let Some(entry) = self.shared.pop() else { break };
             self.ready.push(entry);
         }
     }
 
+    #[inline]
     fn poll(&self, may_block: bool) -> Result<(), RunError> {
         if may_block {
-            match &self.clock {
-                Clock::Monotonic => {
-                    self.sleep(self.until_next_timer(), || true).map_err(RunError::Os)?
-                }
-                Clock::Custom(source) => self
-                    .sleep(self.until_next_timer_by(&**source), || true)
-                    .map_err(RunError::Os)?,
-                Clock::Virtual(time) => self.wait_virtually(time)?,
-            }
-            self.drain_remote();
-        } else {
+            self.block()?;
+        } else if self.is_watching() {
             self.wait(Wait::Poll).map_err(RunError::Os)?;
         }
         self.end_overdue_phase();
         self.take_interrupt();
         self.take_signals();
         Ok(())
+    }
+
+    /// Waits until there is something to do.
+    fn block(&self) -> Result<(), RunError> {
+        match &self.clock {
+            Clock::Monotonic => {
+                self.sleep(self.until_next_timer(), || true).map_err(RunError::Os)?;
+            }
+            Clock::Custom(source) => {
+                let wait = self.until_next_timer_by(&**source);
+                self.sleep(wait, || true).map_err(RunError::Os)?;
+            }
+            Clock::Virtual(time) => self.wait_virtually(time)?,
+        }
+        self.drain_remote();
+        Ok(())
+    }
+
+    /// Is there anything to ask the system for? Timers and the door are ours; and the wake descriptor is looked at for a
+    /// host only, who watches it.
+    #[inline]
+    fn is_watching(&self) -> bool {
+        !self.sources.is_empty() || self.guests.get() > 0
     }
 
     /// How long to wait by the real clock.
@@ -207,9 +227,7 @@ impl Inner {
     }
 
     fn wait(&self, wait: Wait) -> io::Result<()> {
-        if wait == Wait::Poll && self.sources.is_empty() && self.guests.get() == 0 {
-            // Without a descriptor there is nothing to ask the system for: the timers and the door are ours. (Nor need the
-            // wake descriptor be looked at, unless a host watches it.)
+        if wait == Wait::Poll && !self.is_watching() {
             return Ok(());
         }
         let mut events = self.events.take();
@@ -224,12 +242,15 @@ impl Inner {
         waited
     }
 
+    #[inline]
     fn queue_due_timers(&self) {
-        let mut timers = self.timers.borrow_mut();
-        if timers.is_empty() {
-            return;
+        if !self.timers.borrow().is_empty() {
+            self.queue_timers_due_at(self.clock.now());
         }
-        let now = self.clock.now();
+    }
+
+    fn queue_timers_due_at(&self, now: Instant) {
+        let mut timers = self.timers.borrow_mut();
         while let Some(due) = timers.pop_due(now) {
             self.ready.push(match due {
                 Due::Run(entry) => entry,

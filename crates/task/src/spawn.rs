@@ -133,15 +133,14 @@ where
 
 /// async-task's schedule function: zero-sized, so that a wake does not clone a waker first.
 fn schedule(runnable: Runnable<Meta>) {
-    if runnable.metadata().home.is_current() {
-        let home: *const LoopHandle = &raw const runnable.metadata().home;
-        let entry = into_entry(runnable);
-        // SAFETY: this thread runs the loop, so the entry, and with it the metadata (S3), stays where it is until we return.
-        unsafe { &*home }.schedule(entry);
-    } else {
+    let home: *const LoopHandle = &raw const runnable.metadata().home;
+    let entry = into_entry(runnable);
+    // SAFETY: the entry keeps the metadata (S3); the handle is not looked at once the entry is in a queue.
+    if let Err(entry) = unsafe { &*home }.schedule_here(entry) {
         // The loop may run the entry and free the task before the push has returned.
-        let home = runnable.metadata().home.clone();
-        home.schedule(into_entry(runnable));
+        // SAFETY: as above, it is ours still.
+        let home = unsafe { &*home }.clone();
+        home.schedule(entry);
     }
 }
 

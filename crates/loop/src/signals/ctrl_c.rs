@@ -25,6 +25,7 @@ impl LookAfterCtrlC {
     }
 
     /// Has Ctrl-C been pressed since this began?
+    #[inline]
     pub(crate) fn has_come() -> bool {
         MainListener::has_heard()
     }
