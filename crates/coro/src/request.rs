@@ -54,8 +54,10 @@ impl Node {
         self.recount();
         let mut wakers = Wakers::default();
         let mut tasks = Vec::new();
-        wakers.ask_inside(self.base(), epoch, &mut tasks);
-        wakers.ask_tasks(tasks, epoch, None);
+        // To the tasks that are waited for inside it is a request like any other, and each of those has its own number.
+        let handed = if epoch == OLDEST_EPOCH { fresh_epoch() } else { epoch };
+        wakers.ask_inside(self.base(), handed, &mut tasks);
+        wakers.ask_tasks(tasks, handed, None);
         wakers
     }
 

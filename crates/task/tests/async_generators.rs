@@ -3,12 +3,14 @@
 mod support;
 
 use std::cell::RefCell;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use asyncio_coro::{AsyncGenerator, aclosing, catch_cancel, generator, masked, try_finally};
 use asyncio_loop::testing;
-use asyncio_task::{create_task, sleep};
+use asyncio_task::{create_task, sleep, timeout};
 use support::{Log, here, reports, run, secs};
 
 /// Yields after a second each; cleans up in a second.
@@ -117,6 +119,62 @@ fn aclosing_in_a_task_cleans_up_before_the_task_has_ended() {
         task.cancel();
         assert!(task.await.unwrap_err().is_cancelled());
         assert_eq!(log.take(), ["cleaned"]);
+    });
+}
+
+#[test]
+fn closing_a_generator_that_waits_for_a_task_cancels_the_task_and_waits_for_its_end() {
+    run(async {
+        let (log, start) = (Log::default(), here().time());
+        let inner = log.clone();
+        let task = create_task(try_finally(pending::<()>(), async move || {
+            sleep(secs(1)).await;
+            inner.push("task");
+        }));
+        let outer = log.clone();
+        let mut inner = generator(async move |y| {
+            drop(task.await);
+            y.yield_(1).await;
+        });
+        let mut outer = generator(async move |y| {
+            let body = async {
+                while let Some(n) = inner.next().await {
+                    y.yield_(n).await;
+                }
+            };
+            try_finally(body, async || outer.push("generator")).await;
+        });
+        assert!(timeout(secs(1), outer.next()).await.is_err());
+        assert_eq!(log.take(), ["task", "generator"]);
+        assert_eq!(here().time() - start, secs(2));
+        assert_eq!(outer.next().await, None);
+    });
+}
+
+#[test]
+fn the_same_when_nobody_waits_for_the_item_any_more() {
+    run(async {
+        let log = Log::default();
+        let inner = log.clone();
+        let task = create_task(try_finally(pending::<()>(), async move || {
+            sleep(secs(1)).await;
+            inner.push("task");
+        }));
+        let mut waiting = generator(async move |y| {
+            drop(task.await);
+            y.yield_(1).await;
+        });
+        {
+            let mut next = pin!(waiting.next());
+            poll_fn(|cx| {
+                assert!(next.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            sleep(secs(1)).await;
+        }
+        waiting.aclose().await;
+        assert_eq!(log.take(), ["task"]);
     });
 }
 
