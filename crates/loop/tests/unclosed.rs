@@ -22,6 +22,7 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
+static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static CAPTURE: Capture = Capture(Mutex::new(Vec::new()));
 
 #[test]
@@ -37,6 +38,10 @@ fn a_loop_that_leaks_is_reported_at_the_end_of_its_thread_in_debug_mode() {
             event_loop.call_later(Duration::from_secs(3600), move || drop(owner));
             if closes {
                 event_loop.close().unwrap();
+            } else {
+                // Kept where a leak checker finds it, since it leaks on purpose.
+                let leaked = std::ptr::from_ref(Box::leak(Box::new(event_loop)));
+                LEAKED.lock().unwrap().push(leaked.expose_provenance());
             }
             // One that is dropped is closed by that.
             EventLoop::new().unwrap().set_debug(debug);
