@@ -61,9 +61,9 @@ pub(crate) struct Timers {
     next_sequence: u64,
     heap: Vec<Item>,
     slots: Slab<Slot>,
-    /// With no more slots than this in use it is worth a look whether the slab can be made smaller. It cannot while a high
-    /// slot is in use, and the look is not free, so the next one comes when there are half as many.
-    trim_at: usize,
+    /// With fewer slots than this in use it is worth a look whether the two can be made smaller. The slab cannot while a
+    /// high slot is in use, and the look is not free, so the next one comes when there are half as many.
+    trim_below: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -97,7 +97,7 @@ impl Item {
 impl Timers {
     pub(crate) fn new(epoch: Instant) -> Self {
         let (heap, slots) = (Vec::new(), Slab::new());
-        Self { epoch, next_sequence: 0, heap, slots, trim_at: usize::MAX }
+        Self { epoch, next_sequence: 0, heap, slots, trim_below: 0 }
     }
 
     /// Adds a timer. O(log n), O(1) for the usual one that is later than most.
@@ -106,7 +106,7 @@ impl Timers {
         self.next_sequence += 1;
         let tenant = sequence as u32;
         if self.slots.len() == self.slots.capacity() {
-            self.trim_at = usize::MAX;
+            self.grow();
         }
         let at = self.heap.len();
         let place = Place::Waiting(at as u32);
@@ -168,16 +168,27 @@ impl Timers {
         }
     }
 
+    #[cold]
+    fn grow(&mut self) {
+        self.slots.reserve(1);
+        let capacity = self.slots.capacity();
+        self.trim_below = if capacity > SMALL { capacity / 8 } else { 0 };
+    }
+
     /// Gives memory back when most of it is unused.
+    #[inline]
     fn trim(&mut self) {
-        let is_sparse = |used: usize, capacity: usize| capacity > SMALL && used < capacity / 8;
-        if is_sparse(self.heap.len(), self.heap.capacity()) {
-            self.heap.shrink_to(SMALL.max(self.heap.len() * 2));
+        if self.slots.len() < self.trim_below {
+            self.shrink();
         }
-        if is_sparse(self.slots.len(), self.slots.capacity()) && self.slots.len() <= self.trim_at {
-            self.trim_at = self.slots.len() / 2;
-            self.slots.shrink_to_fit();
-        }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        self.heap.shrink_to(SMALL.max(self.heap.len() * 2));
+        self.slots.shrink_to_fit();
+        let is_small = self.slots.capacity() <= SMALL;
+        self.trim_below = if is_small { 0 } else { self.slots.len() / 2 };
     }
 
     /// Takes every waiting timer's action. Fired ones stay: their entries free them.
