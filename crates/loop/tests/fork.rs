@@ -264,10 +264,17 @@ const SCENARIOS: &[Row] = &[
                 let seen = Rc::new(Seen(Cell::new(0)));
                 let mut registration =
                     Some(event_loop.register(ours.as_fd(), seen.clone()).unwrap());
-                let noisy = OnDrop(|| panic!("a parent's value is not the child's to drop"));
+                let (in_this_child, dropped) =
+                    (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+                let (is_child, was_dropped) = (in_this_child.clone(), dropped.clone());
+                let noisy = OnDrop(move || {
+                    assert!(!is_child.get(), "a parent's value is not the child's to drop");
+                    was_dropped.set(true);
+                });
                 event_loop.call_later(Duration::from_secs(3600), move || drop(noisy));
                 let mut event_loop = Some(event_loop);
                 in_child(|| {
+                    in_this_child.set(true);
                     let refused = event_loop.as_ref().unwrap().register(ours.as_fd(), seen.clone());
                     let error = refused.map(drop).unwrap_err();
                     assert_eq!(error.get_ref().unwrap().to_string(), PARENTS_LOOP);
@@ -290,8 +297,8 @@ const SCENARIOS: &[Row] = &[
                 });
                 event_loop.run_forever().unwrap();
                 stopper.join().unwrap();
-                // The last one to be dropped here: forgotten in the child, it would panic in the parent.
-                std::mem::forget(event_loop);
+                event_loop.close().unwrap();
+                assert!(dropped.get(), "by the parent");
             }
             ExitCode::SUCCESS
         },
