@@ -51,8 +51,21 @@ pub(crate) struct Registry {
 
 struct Entry {
     task: TaskRef,
-    root: bool,
-    sequence: u64,
+    /// Twice the sequence number, and one more for a root: tasks are many, so this is one word.
+    order: u64,
+}
+
+// With it a task is listed in 32 bytes.
+const _: () = assert!(size_of::<Option<Entry>>() <= 32);
+
+impl Entry {
+    fn is_root(&self) -> bool {
+        self.order % 2 == 1
+    }
+
+    fn sequence(&self) -> u64 {
+        self.order / 2
+    }
 }
 
 impl Registry {
@@ -86,7 +99,8 @@ impl Registry {
     pub(crate) fn enter(&self, task: TaskRef, root: bool) -> u32 {
         let sequence = self.next.get();
         self.next.set(sequence + 1);
-        let slot = self.entries.borrow_mut().insert(Entry { task, root, sequence });
+        let order = sequence * 2 + u64::from(root);
+        let slot = self.entries.borrow_mut().insert(Entry { task, order });
         if root {
             self.roots.set(self.roots.get() + 1);
         }
@@ -97,10 +111,10 @@ impl Registry {
     pub(crate) fn leave(&self, slot: u32) {
         let entry = self.entries.borrow_mut().try_remove(slot as usize);
         // A closed loop has emptied the list; children of a forgotten group may still come here.
-        let Some(Entry { task, root, sequence }) = entry else { return };
-        if root {
+        let Some(entry) = entry else { return };
+        if entry.is_root() {
             self.roots.set(self.roots.get() - 1);
-            if sequence < self.draining.get() {
+            if entry.sequence() < self.draining.get() {
                 self.undrained.set(self.undrained.get() - 1);
                 if self.undrained.get() == 0 {
                     if let Some(waker) = self.drainer.take() {
@@ -109,10 +123,10 @@ impl Registry {
                 }
             }
         }
-        if task.local().__is_marked() {
-            self.callbacks.ended(&task);
+        if entry.task.local().__is_marked() {
+            self.callbacks.ended(&entry.task);
         }
-        drop(task);
+        drop(entry);
     }
 
     /// What is to be called when tasks end.
@@ -152,7 +166,7 @@ impl Registry {
         let entries = self.entries.borrow();
         let mut tasks: Vec<_> = entries.iter().filter(|(_, entry)| which(entry)).collect();
         // Slots are used again, so their order says nothing.
-        tasks.sort_unstable_by_key(|(_, entry)| entry.sequence);
+        tasks.sort_unstable_by_key(|(_, entry)| entry.order);
         tasks.into_iter().map(|(_, entry)| entry.task.clone()).collect()
     }
 
@@ -163,7 +177,7 @@ impl Registry {
             if self.roots.get() == 0 {
                 return;
             }
-            let roots = self.tasks(|entry| entry.root);
+            let roots = self.tasks(Entry::is_root);
             self.draining.set(self.next.get());
             self.undrained.set(roots.len());
             for task in roots {
@@ -200,7 +214,7 @@ impl CloseHook for CancelAll {
     }
 
     fn abandoned(&self) -> Vec<String> {
-        let roots = self.0.tasks(|entry| entry.root);
+        let roots = self.0.tasks(Entry::is_root);
         roots.iter().map(named).collect()
     }
 
@@ -209,7 +223,7 @@ impl CloseHook for CancelAll {
     }
 
     fn wake_live(&self) -> usize {
-        for task in self.0.tasks(|entry| entry.root) {
+        for task in self.0.tasks(Entry::is_root) {
             task.waker().wake_by_ref();
         }
         self.0.roots.get()
