@@ -41,7 +41,7 @@ flat! {
         yield_now;
     event_loop: Exit RunError Runner get_running_loop run;
     task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
-        create_try_task current_task eager_task_factory gather interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
+        create_try_task current_task eager_task_factory gather gather_results interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
     queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
     stream: StreamReader StreamWriter create_subprocess_exec open_connection start_server;

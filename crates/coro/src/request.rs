@@ -395,11 +395,10 @@ impl Wakers {
         Some(wakers)
     }
 
-    /// Asks the tasks that a leaf waits for.
+    /// Asks the tasks that a leaf waits for, if any is left.
     pub(crate) fn ask_leaf(&mut self, leaf: &Leaf, epoch: u64, message: Option<Arc<str>>) {
         let mut tasks = Vec::new();
-        leaf.each_task(|task| tasks.push(task));
-        tasks.reverse();
+        leaf.hand_down(epoch, &mut tasks);
         self.ask_tasks(tasks, epoch, message);
     }
 
@@ -436,13 +435,7 @@ impl Wakers {
                 // Nobody has more than one awaiter: we have come round.
                 node.base().set(CIRCLE);
             } else if node.look_up().is_some_and(|request| request.epoch > leaf.handed.get()) {
-                let first = tasks.len();
-                leaf.each_task(|task| tasks.push(task));
-                tasks[first..].reverse();
-                // If all have ended, nobody took it, and it is met at the next suspension.
-                if tasks.len() > first {
-                    leaf.handed.set(epoch);
-                }
+                leaf.hand_down(epoch, tasks);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! `gather`: many futures at once, their results in the order of the arguments.
 #![expect(unsafe_code, reason = "gathered tasks are found by a request to cancel on its way down")]
 
+mod batch;
+
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
@@ -15,14 +17,14 @@ use asyncio_coro::task::TaskRef;
 use asyncio_loop::get_running_loop;
 use pin_project_lite::pin_project;
 
-use crate::builder::Builder;
 use crate::join_error::JoinError;
-use crate::members::Members;
-use crate::output::Opaque;
-use crate::report;
-use crate::task::Handle;
+use crate::members;
 
-/// Makes a task of each future, at once and in order, and gives all their values in that order.
+pub use self::batch::Gatherable;
+use self::batch::{Failure, Fallible, Members, Mode, Plain, Settled};
+
+/// Makes a task of each future, at once and in order, and gives all their values in that order: a `Vec` for a list, a
+/// tuple for a tuple of up to twelve futures of whatever types.
 ///
 /// When one of them panics or is cancelled, the error is given at once. The others go on; if one of them panics after
 /// that, it is reported to the loop's exception handler, as for any task that nobody awaits. No futures: `Ok(vec![])`.
@@ -33,7 +35,7 @@ use crate::task::Handle;
 ///
 /// # Errors
 ///
-/// The [`JoinError`] of the first that panicked or was cancelled.
+/// The [`JoinError`] of the first that panicked or was cancelled. [`gather_results`] has a `Result` for each instead.
 ///
 /// # Panics
 ///
@@ -56,15 +58,16 @@ use crate::task::Handle;
 ///         n
 ///     }));
 ///     assert_eq!(late_first.await.unwrap(), [0, 1, 2]);
+///
+///     let (number, text) = gather((async { 7 }, async { "seven" })).await.unwrap();
+///     assert_eq!((number, text), (7, "seven"));
 /// }).unwrap();
 /// ```
 #[doc(alias = "join_all")]
+#[doc(alias = "join")]
 #[track_caller]
-pub fn gather<I>(futures: I) -> Gather<<I::Item as IntoFuture>::Output>
-where
-    I: IntoIterator<Item: IntoFuture<Output: 'static, IntoFuture: 'static>>,
-{
-    Gather { leaf: LeafScope::of_tasks(All::new(spawn_all(futures, Location::caller()))) }
+pub fn gather<S, G: Gatherable<S>>(futures: G) -> Gather<G::Members, Plain> {
+    Gather::new(spawn_all(futures, Location::caller()))
 }
 
 /// Like [`gather`], for futures that can fail: the first `Err` is given at once, and the others go on.
@@ -96,31 +99,107 @@ where
 /// # Ok::<(), asyncio_loop::RunError>(())
 /// ```
 #[doc(alias = "try_join_all")]
+#[doc(alias = "try_join")]
 #[track_caller]
-pub fn try_gather<I, T, E>(futures: I) -> TryGather<T, E>
+pub fn try_gather<S, E, G>(futures: G) -> Gather<G::Members, Fallible<E>>
 where
-    I: IntoIterator<Item: IntoFuture<Output = Result<T, E>, IntoFuture: 'static>>,
-    T: 'static,
-    E: 'static,
+    G: Gatherable<S, Members: Members<Fallible<E>>>,
 {
-    TryGather { leaf: LeafScope::of_tasks(All::new(spawn_all(futures, Location::caller()))) }
+    Gather::new(spawn_all(futures, Location::caller()))
 }
 
-pin_project! {
-    /// The future of [`gather`].
-    #[must_use = "the results are lost, and panics only reported, unless it is awaited"]
-    pub struct Gather<T> {
-        #[pin]
-        leaf: LeafScope<All<Plain<T>>>,
+/// Like [`gather`], but waits for all, whatever becomes of them, and gives a `Result` for each: asyncio's
+/// `gather(..., return_exceptions=True)`.
+///
+/// When the awaiting task is cancelled it is cancelled, whatever the results are.
+///
+/// # Panics
+///
+/// Panics when no loop is running on this thread.
+///
+/// # Cancel safety
+///
+/// As of [`gather`].
+///
+/// # Examples
+///
+/// ```
+/// use asyncio_task::gather_results;
+///
+/// asyncio_loop::run(async {
+///     let number = |text: &'static str| async move { text.parse::<u32>().expect("a number") };
+///     let results = gather_results([number("7"), number("x")]).await;
+///     assert_eq!(results[0].as_ref().unwrap(), &7);
+///     assert!(results[1].as_ref().unwrap_err().is_panic());
+/// })?;
+/// # Ok::<(), asyncio_loop::RunError>(())
+/// ```
+#[doc(alias = "return_exceptions")]
+#[doc(alias = "allSettled")]
+#[track_caller]
+pub fn gather_results<S, G: Gatherable<S>>(futures: G) -> GatherResults<G::Members> {
+    GatherResults { gather: Gather::new(spawn_all(futures, Location::caller())) }
+}
+
+#[track_caller]
+fn spawn_all<S, G: Gatherable<S>>(futures: G, site: &'static Location<'static>) -> G::Members {
+    match get_running_loop() {
+        Ok(event_loop) => futures.__spawn(&event_loop, site),
+        Err(error) => panic!("gather: {error}"),
     }
 }
 
 pin_project! {
-    /// The future of [`try_gather`].
+    /// The future of [`gather`] and [`try_gather`].
     #[must_use = "the results are lost, and panics only reported, unless it is awaited"]
-    pub struct TryGather<T, E> {
+    pub struct Gather<T: Members<M>, M: Mode> {
         #[pin]
-        leaf: LeafScope<All<Fallible<T, E>>>,
+        leaf: LeafScope<All<T, M>>,
+    }
+}
+
+pin_project! {
+    /// The future of [`gather_results`].
+    #[must_use = "the results are lost, and panics only reported, unless it is awaited"]
+    pub struct GatherResults<T: Members<Settled>> {
+        #[pin]
+        gather: Gather<T, Settled>,
+    }
+}
+
+impl<T: Members<M>, M: Mode> Gather<T, M> {
+    fn new(tasks: T) -> Self {
+        Self { leaf: LeafScope::of_tasks(All::new(tasks)) }
+    }
+}
+
+impl<T: Members<M>, M: Mode> Future for Gather<T, M> {
+    type Output = Result<T::Values, M::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().leaf.poll(cx)
+    }
+}
+
+impl<T: Members<Settled>> Future for GatherResults<T> {
+    type Output = T::Values;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let all = self.project().gather.poll(cx);
+        all.map(|all| all.expect("the only error is a cancellation, which does not come back"))
+    }
+}
+
+impl<T: Members<M>, M: Mode> fmt::Debug for Gather<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").field("pending", &self.leaf.get_ref().left).finish_non_exhaustive()
+    }
+}
+
+impl<T: Members<Settled>> fmt::Debug for GatherResults<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pending = self.gather.leaf.get_ref().left;
+        f.debug_struct("GatherResults").field("pending", &pending).finish_non_exhaustive()
     }
 }
 
@@ -134,33 +213,9 @@ pub enum GatherError<E> {
     Join(JoinError),
 }
 
-impl<T> Future for Gather<T> {
-    type Output = Result<Vec<T>, JoinError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().leaf.poll(cx)
-    }
-}
-
-impl<T, E> Future for TryGather<T, E> {
-    type Output = Result<Vec<T>, GatherError<E>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().leaf.poll(cx)
-    }
-}
-
-impl<T> fmt::Debug for Gather<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gather").field("pending", &self.leaf.get_ref().left).finish_non_exhaustive()
-    }
-}
-
-impl<T, E> fmt::Debug for TryGather<T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryGather")
-            .field("pending", &self.leaf.get_ref().left)
-            .finish_non_exhaustive()
+impl<E> From<JoinError> for GatherError<E> {
+    fn from(error: JoinError) -> Self {
+        GatherError::Join(error)
     }
 }
 
@@ -182,169 +237,96 @@ impl<E: Error> Error for GatherError<E> {
     }
 }
 
-/// How the outcome of one task counts for all.
-trait Kind {
-    type Output;
-    type Value;
-    type Error;
-    fn split(result: Result<Self::Output, JoinError>) -> Result<Self::Value, Self::Error>;
-    fn from_join_error(error: JoinError) -> Self::Error;
-    fn join_error(error: &Self::Error) -> Option<&JoinError>;
-    fn into_join_error(error: Self::Error) -> Option<JoinError>;
-}
-
-struct Plain<T>(PhantomData<T>);
-
-impl<T> Kind for Plain<T> {
-    type Output = T;
-    type Value = T;
-    type Error = JoinError;
-
-    fn split(result: Result<T, JoinError>) -> Result<T, JoinError> {
-        result
-    }
-
-    fn from_join_error(error: JoinError) -> JoinError {
-        error
-    }
-
-    fn join_error(error: &JoinError) -> Option<&JoinError> {
-        Some(error)
-    }
-
-    fn into_join_error(error: JoinError) -> Option<JoinError> {
-        Some(error)
-    }
-}
-
-struct Fallible<T, E>(PhantomData<(T, E)>);
-
-impl<T, E> Kind for Fallible<T, E> {
-    type Output = Result<T, E>;
-    type Value = T;
-    type Error = GatherError<E>;
-
-    fn split(result: Result<Result<T, E>, JoinError>) -> Result<T, GatherError<E>> {
-        result.map_err(GatherError::Join)?.map_err(GatherError::Failed)
-    }
-
-    fn from_join_error(error: JoinError) -> GatherError<E> {
-        GatherError::Join(error)
-    }
-
-    fn join_error(error: &GatherError<E>) -> Option<&JoinError> {
-        match error {
-            GatherError::Join(error) => Some(error),
-            GatherError::Failed(_) => None,
-        }
-    }
-
-    fn into_join_error(error: GatherError<E>) -> Option<JoinError> {
-        match error {
-            GatherError::Join(error) => Some(error),
-            GatherError::Failed(_) => None,
-        }
-    }
-}
-
 /// All the tasks, and what is known of them.
-struct All<K: Kind> {
-    tasks: Vec<Handle<K::Output>>,
-    members: Members,
-    values: Vec<Option<K::Value>>,
+struct All<T, M: Mode> {
+    tasks: T,
+    members: members::Members,
     /// How many tasks have not ended.
     left: usize,
     /// The first error.
-    error: Option<K::Error>,
+    error: Option<M::Error>,
+    /// Whether what there is to give was settled at the last poll.
+    ///
+    /// asyncio's gather is a future, completed by a callback of the last task; who awaits it goes on a tick after that
+    /// callback. So do we.
+    is_settled: Cell<bool>,
     /// The first task that took a request handed down; then all must end before there is a result.
     cancelled: Cell<Option<usize>>,
+    mode: PhantomData<M>,
 }
 
-impl<K: Kind> All<K> {
-    fn new(tasks: Vec<Handle<K::Output>>) -> Self {
-        let left = tasks.len();
-        let values = tasks.iter().map(|_| None).collect();
+impl<T: Members<M>, M: Mode> All<T, M> {
+    fn new(tasks: T) -> Self {
         Self {
+            members: members::Members::new(),
+            left: tasks.count(),
             tasks,
-            members: Members::new(),
-            values,
-            left,
             error: None,
+            is_settled: Cell::new(false),
             cancelled: Cell::new(None),
+            mode: PhantomData,
         }
     }
 }
 
 /// Nothing in it is pinned.
-impl<K: Kind> Unpin for All<K> {}
+impl<T, M: Mode> Unpin for All<T, M> {}
 
-impl<K: Kind> Join for All<K> {
-    type Output = Result<Vec<K::Value>, K::Error>;
+impl<T: Members<M>, M: Mode> Join for All<T, M> {
+    type Output = Result<T::Values, M::Error>;
 
     fn poll_join(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { tasks, members, values, left, error, cancelled } = &mut *self;
-        members.poll(
-            cx,
-            tasks.len(),
-            |index| &tasks[index],
-            |index, task| {
-                *left -= 1;
-                match K::split(task.take()) {
-                    Ok(value) => values[index] = Some(value),
-                    Err(first) if error.is_none() => *error = Some(first),
-                    // Only one can be told; a panic is not kept from the world all the same.
-                    Err(further) => {
-                        if let Some(further) = K::into_join_error(further) {
-                            report::unseen(further);
-                        }
+        let Self { tasks, members, left, error, is_settled, cancelled, .. } = &mut *self;
+        let is_first = !members.is_started();
+        if !is_settled.get() {
+            members.poll(
+                cx,
+                tasks.count(),
+                |index| tasks.at(index),
+                |index| {
+                    *left -= 1;
+                    // Only one can be told. The others stay where they are; a panic is reported when they are dropped.
+                    if error.is_none() && tasks.has_failed(index) {
+                        *error = Some(tasks.failure(index));
                     }
-                }
-            },
-        );
-        if *left > 0 && (error.is_none() || cancelled.get().is_some()) {
-            return Poll::Pending;
+                },
+            );
+            if *left > 0 && (error.is_none() || cancelled.get().is_some()) {
+                return Poll::Pending;
+            }
+            is_settled.set(true);
+            if !is_first {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         Poll::Ready(match (error.take(), cancelled.get()) {
             (Some(error), _) => Err(error),
             // All have refused, but who awaits them all is cancelled.
-            (None, Some(first)) => Err(K::from_join_error(tasks[first].cancelled())),
-            (None, None) => Ok(values.drain(..).flatten().collect()),
+            (None, Some(first)) => Err(tasks.at(first).cancelled().into()),
+            (None, None) => Ok(tasks.values()),
         })
     }
 
     fn is_cancelled(output: &Self::Output) -> bool {
-        let error = output.as_ref().err().and_then(K::join_error);
+        let error = output.as_ref().err().and_then(Failure::join_error);
         error.is_some_and(JoinError::is_cancelled)
     }
 }
 
 // SAFETY: `live` calls nothing foreign.
-unsafe impl<K: Kind> JoinTasks for All<K> {
+unsafe impl<T: Members<M>, M: Mode> JoinTasks for All<T, M> {
     fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
-        for (index, task) in self.tasks.iter().enumerate() {
-            if let Some(task) = task.live() {
-                self.cancelled.set(self.cancelled.get().or(Some(index)));
-                found(task);
-            }
+        if self.is_settled.get() {
+            return;
         }
+        (0..self.tasks.count()).filter_map(|index| self.tasks.at(index).live()).for_each(found);
     }
-}
 
-fn spawn_all<I>(
-    futures: I,
-    site: &'static Location<'static>,
-) -> Vec<Handle<<I::Item as IntoFuture>::Output>>
-where
-    I: IntoIterator<Item: IntoFuture<Output: 'static, IntoFuture: 'static>>,
-{
-    match get_running_loop() {
-        Ok(event_loop) => futures
-            .into_iter()
-            .map(|future| {
-                let future = future.into_future();
-                Builder::new().spawn::<_, Opaque>(&event_loop, site, future)
-            })
-            .collect(),
-        Err(error) => panic!("gather: {error}"),
+    fn asked(&self) {
+        if !self.is_settled.get() && self.cancelled.get().is_none() {
+            let mut indexes = 0..self.tasks.count();
+            self.cancelled.set(indexes.find(|&index| !self.tasks.at(index).is_finished()));
+        }
     }
 }

@@ -35,7 +35,9 @@ pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 pub use self::builder::Builder;
 pub use self::create::{create_task, create_try_task};
 pub use self::done_callbacks::{CallbackId, DoneTask};
-pub use self::gather::{Gather, GatherError, TryGather, gather, try_gather};
+pub use self::gather::{
+    Gather, GatherError, GatherResults, Gatherable, gather, gather_results, try_gather,
+};
 pub use self::group::{ExceptionGroup, OwnedTaskGroup, StartError, TaskGroup, TaskStatus};
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::join_error::JoinError;

@@ -17,6 +17,7 @@ use crate::builder::running;
 use crate::done_callbacks::{CallbackId, DoneTask};
 use crate::group::ChildHandle;
 use crate::join_error::{Identity, JoinError, Reason};
+use crate::members::AnyTask;
 use crate::registry::Registry;
 use crate::spawn::Spawned;
 
@@ -383,7 +384,10 @@ impl<T> Handle<T> {
     }
 
     /// Looks at how the task ended, once it has and until somebody takes it.
-    fn with_result<R>(&self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+    pub(crate) fn with_result<R>(
+        &self,
+        look: impl FnOnce(&Result<T, JoinError>) -> R,
+    ) -> Option<R> {
         if self.learn() { peek(self.result(), look) } else { None }
     }
 
@@ -398,6 +402,24 @@ impl<T> Handle<T> {
             Handle::Loop(task) => task.result(),
             Handle::Child(task) => task.result(),
         }
+    }
+}
+
+impl<T> AnyTask for Handle<T> {
+    fn is_finished(&self) -> bool {
+        Handle::is_finished(self)
+    }
+
+    fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Handle::poll_done(self, cx)
+    }
+
+    fn live(&self) -> Option<TaskRef> {
+        Handle::live(self)
+    }
+
+    fn cancelled(&self) -> JoinError {
+        Handle::cancelled(self)
     }
 }
 

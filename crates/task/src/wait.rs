@@ -74,11 +74,13 @@ async fn ended<T>(tasks: &[Task<T>], return_when: ReturnWhen) {
             cx,
             tasks.len(),
             |index| tasks[index].handle(),
-            |_, task| {
+            |index| {
                 left -= 1;
                 is_over |= match return_when {
                     ReturnWhen::FirstCompleted => true,
-                    ReturnWhen::FirstPanic => left == 0 || task.ended_with(JoinError::is_panic),
+                    ReturnWhen::FirstPanic => {
+                        left == 0 || tasks[index].handle().ended_with(JoinError::is_panic)
+                    }
                     ReturnWhen::AllCompleted => left == 0,
                 };
             },

@@ -7,7 +7,9 @@ use std::future::{Future, pending, poll_fn, ready};
 use std::rc::Rc;
 
 use asyncio_coro::{catch_cancel, try_finally, yield_now};
-use asyncio_task::{GatherError, all_tasks, create_task, gather, sleep, try_gather};
+use asyncio_task::{
+    GatherError, all_tasks, create_task, current_task, gather, gather_results, sleep, try_gather,
+};
 use support::{Log, reports, run, secs, timed};
 
 /// Behaviour: TSK-89.
@@ -217,6 +219,167 @@ fn a_gather_is_polled_once_for_many_members_that_end_in_one_tick() {
         })
         .await
         .unwrap();
-        assert_eq!(polls.get(), 2);
+        // At first, when the last one has ended, and in the tick after that.
+        assert_eq!(polls.get(), 3);
+    });
+}
+
+/// Behaviour: TSK-89.
+#[test]
+fn a_tuple_gives_a_tuple_of_up_to_twelve_values_of_their_own_types() {
+    run(async {
+        let late = |n: u64| async move {
+            sleep(secs(n)).await;
+            n
+        };
+        assert_eq!(gather((late(3),)).await.unwrap(), (3,));
+        let (all, elapsed) =
+            timed(gather((late(2), async { "two" }, ready(Rc::new(2)), create_task(ready(())))))
+                .await;
+        let (number, text, counted, task) = all.unwrap();
+        assert_eq!((number, text, *counted, task.unwrap(), elapsed), (2, "two", 2, (), secs(2)));
+        let twelve = (
+            late(1),
+            late(2),
+            late(3),
+            late(4),
+            late(5),
+            late(6),
+            late(7),
+            late(8),
+            late(9),
+            late(10),
+            late(11),
+            ready('l'),
+        );
+        let twelve = gather(twelve).await.unwrap();
+        assert_eq!((twelve.0, twelve.10, twelve.11), (1, 11, 'l'));
+    });
+}
+
+/// Behaviour: TSK-90.
+#[test]
+fn the_first_error_of_a_tuple_ends_it_at_once() {
+    run(async {
+        let (failed, elapsed) = timed(try_gather((
+            async {
+                sleep(secs(5)).await;
+                Ok::<_, String>(1)
+            },
+            async {
+                sleep(secs(1)).await;
+                Err::<&str, _>(String::from("second"))
+            },
+        )))
+        .await;
+        assert!(matches!(failed, Err(GatherError::Failed(text)) if text == "second"));
+        assert_eq!(elapsed, secs(1));
+        let (number, text) =
+            try_gather((async { Ok::<_, ()>(1) }, async { Ok("one") })).await.unwrap();
+        assert_eq!((number, text), (1, "one"));
+        assert!(gather((ready(1), async { assert_eq!(1, 2) })).await.unwrap_err().is_panic());
+    });
+}
+
+/// Behaviour: TSK-92.
+#[test]
+fn gather_results_waits_for_all_and_has_a_result_for_each() {
+    run(async {
+        let reports = reports();
+        let member = |n: u64| async move {
+            sleep(secs(n)).await;
+            assert!(n != 1, "number {n}");
+            n
+        };
+        let (results, elapsed) = timed(gather_results([2, 1, 3].map(member))).await;
+        assert_eq!((results.len(), elapsed), (3, secs(3)));
+        assert_eq!((results[0].as_ref().unwrap(), results[2].as_ref().unwrap()), (&2, &3));
+        assert!(results[1].as_ref().unwrap_err().is_panic());
+
+        let stops = create_task(async { current_task().unwrap().cancel() });
+        let (fine, cancelled) = gather_results((ready(7), stops)).await;
+        assert_eq!(fine.unwrap(), 7);
+        assert!(cancelled.unwrap().unwrap_err().is_cancelled());
+        assert!(reports.take().is_empty());
+    });
+}
+
+/// Behaviour: TSK-99.
+#[test]
+fn who_awaits_gather_results_is_cancelled_with_the_message_all_the_same() {
+    run(async {
+        let seen = Log::default();
+        let members = seen.clone();
+        let outer = create_task(async move {
+            let member = |refuses: bool| {
+                let seen = members.clone();
+                async move {
+                    let error = catch_cancel(pending::<()>()).await.unwrap_err();
+                    seen.push(error.message().unwrap());
+                    if !refuses {
+                        current_task().unwrap().cancel();
+                        yield_now().await;
+                    }
+                }
+            };
+            gather_results([member(true), member(false)]).await.len()
+        });
+        yield_now().await;
+        yield_now().await;
+        outer.cancel_with("closing time");
+        assert_eq!(outer.await.unwrap_err().cancel_message(), Some("closing time"));
+        assert_eq!(seen.take(), ["closing time", "closing time"]);
+    });
+}
+
+#[test]
+fn a_gather_that_has_given_its_error_cancels_nobody_any_more() {
+    run(async {
+        let log = Log::default();
+        let events = log.clone();
+        let outer = create_task(async move {
+            let _ = try_gather([2, 1].map(|n| {
+                let events = events.clone();
+                async move {
+                    sleep(secs(n)).await;
+                    events.push(format!("{n} ended"));
+                    if n == 1 { Err(()) } else { Ok(()) }
+                }
+            }))
+            .await;
+            pending::<()>().await;
+        });
+        sleep(secs(1)).await;
+        yield_now().await;
+        yield_now().await;
+        outer.cancel(); // in the tick between the error and who awaits it
+        assert!(outer.await.unwrap_err().is_cancelled());
+        sleep(secs(5)).await;
+        assert_eq!(log.take(), ["1 ended", "2 ended"]);
+    });
+}
+
+#[test]
+#[should_panic(expected = "gather: no running event loop")]
+fn gather_needs_a_running_loop() {
+    drop(gather([ready(1)]));
+}
+
+#[test]
+fn to_ask_what_a_gather_waits_for_changes_nothing() {
+    run(async {
+        let outer = create_task(async {
+            let (first, elapsed) = timed(try_gather([1, 9].map(|n| async move {
+                sleep(secs(n)).await;
+                Err::<(), _>(n)
+            })))
+            .await;
+            assert!(matches!(first, Err(GatherError::Failed(1))));
+            elapsed
+        });
+        yield_now().await;
+        let waiting = all_tasks().into_iter().find(|task| task.id() == outer.id()).unwrap();
+        assert_eq!(waiting.awaits().len(), 2);
+        assert_eq!(outer.await.unwrap(), secs(1));
     });
 }

@@ -4,14 +4,16 @@ mod support;
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use asyncio_coro::yield_now;
 use asyncio_loop::get_running_loop;
-use asyncio_task::{Task, all_tasks, create_task, current_task, gather, register_task, sleep};
+use asyncio_task::{
+    Task, all_tasks, create_task, current_task, gather, register_task, shield, sleep,
+};
 use support::{Log, here, millis, reports, run, secs};
 
 /// Behaviour: TSK-05.
@@ -485,4 +487,24 @@ fn a_fan_out_of_ten_thousand_tasks_comes_back() {
         sum
     });
     assert_eq!(sum, 10_000);
+}
+
+/// A coroutine is shielded by making it a task, and that takes a loop.
+///
+/// Behaviour: TSK-84.
+#[test]
+fn what_is_to_be_shielded_is_made_a_task_on_the_running_loop() {
+    run(async {
+        assert_eq!(shield(&mut create_task(async { 7 })).await.unwrap(), 7);
+    });
+    let outside = std::panic::catch_unwind(|| {
+        let mut shielded = Box::pin(async { shield(&mut create_task(async { 7 })).await });
+        let _ =
+            shielded.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    });
+    let text = outside.unwrap_err();
+    assert_eq!(
+        text.downcast_ref::<String>().unwrap(),
+        "create_task: no running event loop in this thread"
+    );
 }

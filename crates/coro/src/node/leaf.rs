@@ -20,10 +20,11 @@ pub(crate) struct Leaf {
     _pin: PhantomPinned,
 }
 
-/// Calls its second argument with each task waited for that has not ended, in the order in which they are to be asked.
+/// Calls its last argument with each task waited for that has not ended, in the order in which they are to be asked; the
+/// second says whether they are.
 ///
 /// Its first argument must be the join of the leaf. It calls no foreign code.
-pub(crate) type Each = unsafe fn(*const (), &mut dyn FnMut(TaskRef));
+pub(crate) type Each = unsafe fn(*const (), bool, &mut dyn FnMut(TaskRef));
 
 impl Leaf {
     /// # Safety
@@ -33,13 +34,27 @@ impl Leaf {
         Leaf { handed: Cell::new(0), join: Cell::new(ptr::null()), each, _pin: PhantomPinned }
     }
 
-    /// Calls `found` with each task waited for, in order.
-    pub(crate) fn each_task(&self, mut found: impl FnMut(TaskRef)) {
-        let join = self.join.get();
-        if let Some(each) = self.each.filter(|_| !join.is_null()) {
-            // SAFETY: by N8, `join` is the join of this leaf, and nobody has it by `&mut`.
-            unsafe { each(join, &mut found) }
+    /// Adds each task waited for, the last one first. If all have ended nobody takes the request, and it is not handed down.
+    pub(crate) fn hand_down(&self, epoch: u64, tasks: &mut Vec<TaskRef>) {
+        let before = tasks.len();
+        self.each(true, tasks);
+        if tasks.len() > before {
+            self.handed.set(epoch);
         }
+    }
+
+    /// Adds each task waited for, the last one first.
+    pub(crate) fn look(&self, tasks: &mut Vec<TaskRef>) {
+        self.each(false, tasks);
+    }
+
+    fn each(&self, are_asked: bool, tasks: &mut Vec<TaskRef>) {
+        let join = self.join.get();
+        let Some(each) = self.each.filter(|_| !join.is_null()) else { return };
+        let before = tasks.len();
+        // SAFETY: by N8, `join` is the join of this leaf, and nobody has it by `&mut`.
+        unsafe { each(join, are_asked, &mut |task| tasks.push(task)) };
+        tasks[before..].reverse();
     }
 
     /// Whether it can be asked without being polled.

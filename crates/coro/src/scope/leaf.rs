@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::node::{CIRCLE, Leaf, Node, UNWOUND, outside};
+use crate::node::{CIRCLE, Leaf, Node, UNWINDING, UNWOUND, outside};
 use crate::request::{Request, Wakers};
 use crate::task::TaskRef;
 
@@ -40,12 +40,14 @@ pub trait HandDown: Join {
 ///
 /// # Safety
 ///
-/// [`each_task`](JoinTasks::each_task) only looks and calls `found`: it polls, wakes and drops nothing, and calls nothing that
-/// might, such as code of a user's.
+/// Its functions only look, note something in a `Cell`, and call `found`: they poll, wake and drop nothing, and call nothing
+/// that might, such as code of a user's.
 pub unsafe trait JoinTasks: Join {
-    /// Calls `found` with each task that has not ended, in the order in which they are to be asked. All of them are asked
-    /// right after.
+    /// Calls `found` with each task that has not ended, in the order in which they are to be asked.
     fn each_task(&self, found: &mut dyn FnMut(TaskRef));
+
+    /// Those that [`each_task`](JoinTasks::each_task) has just found are about to be asked to unwind.
+    fn asked(&self) {}
 }
 
 /// How a request goes on down.
@@ -132,10 +134,17 @@ impl<J: JoinTasks> LeafScope<J> {
 /// # Safety
 ///
 /// `join` must point to a `J`.
-unsafe fn each_task<J: JoinTasks>(join: *const (), found: &mut dyn FnMut(TaskRef)) {
+unsafe fn each_task<J: JoinTasks>(
+    join: *const (),
+    are_asked: bool,
+    found: &mut dyn FnMut(TaskRef),
+) {
     // SAFETY: the caller's promise.
     let join = unsafe { &*join.cast::<J>() };
     join.each_task(found);
+    if are_asked {
+        join.asked();
+    }
 }
 
 impl<J> LeafScope<J> {
@@ -155,6 +164,7 @@ impl<J: Join> Future for LeafScope<J> {
             node.idle(cx);
             return Poll::Pending;
         }
+        let mut tried = leaf.handed.get();
         loop {
             node.rise();
             let polled = node.poll_inside(|| this.join.as_mut().poll_join(cx));
@@ -173,13 +183,16 @@ impl<J: Join> Future for LeafScope<J> {
                 node.end_unwound();
                 return Poll::Pending;
             }
-            if request.epoch <= leaf.handed.get() {
+            if request.epoch <= tried {
                 return Poll::Pending;
             }
-            leaf.handed.set(request.epoch);
+            tried = request.epoch;
             let message = node.message_of(request.epoch);
             match this.down {
-                Down::Later(hand_down) => outside(|| hand_down(this.join.as_mut(), message)),
+                Down::Later(hand_down) => {
+                    leaf.handed.set(request.epoch);
+                    outside(|| hand_down(this.join.as_mut(), message));
+                }
                 Down::AtOnce => {
                     let mut wakers = Wakers::default();
                     wakers.ask_leaf(&leaf, request.epoch, message);
@@ -198,17 +211,17 @@ fn end<J: Join>(
     output: J::Output,
     cx: &Context<'_>,
 ) -> Poll<J::Output> {
-    if handed == 0 {
-        node.finish();
-        return Poll::Ready(output);
-    }
-    if J::is_cancelled(&output) {
+    // With nobody left to hand it down to, a request is met at the next suspension, unless this end is as good.
+    let is_asked = handed != 0 || node.base().has(UNWINDING);
+    if is_asked && J::is_cancelled(&output) {
         node.end_unwound();
         node.suspend(cx);
         outside(|| drop(output));
         return Poll::Pending;
     }
-    node.swallow(handed);
+    if handed != 0 {
+        node.swallow(handed);
+    }
     node.finish();
     Poll::Ready(output)
 }

@@ -162,11 +162,9 @@ impl TaskRef {
         let mut found = Vec::new();
         self.with_root(|root| {
             // Newest first.
-            for leaf in root.descendants().filter_map(|node| node.leaf()) {
-                let begin = found.len();
-                leaf.each_task(|task| found.push(task));
-                found[begin..].reverse();
-            }
+            root.descendants()
+                .filter_map(|node| node.leaf())
+                .for_each(|leaf| leaf.look(&mut found));
         });
         found.reverse();
         found

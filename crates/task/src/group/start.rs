@@ -231,11 +231,12 @@ unsafe impl<P: Parent<E>, T, V, E> JoinTasks for Starter<P, T, V, E> {
     fn each_task(&self, found: &mut dyn FnMut(TaskRef)) {
         // A child that has started is no longer ours to cancel: its start is delivered.
         if self.call.state.get() != State::Started {
-            if let Some(task) = self.task.as_ref().and_then(Handle::live) {
-                self.call.state.set(State::Cancelled);
-                found(task);
-            }
+            self.task.as_ref().and_then(Handle::live).into_iter().for_each(found);
         }
+    }
+
+    fn asked(&self) {
+        self.each_task(&mut |_| self.call.state.set(State::Cancelled));
     }
 }
 
