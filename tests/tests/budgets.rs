@@ -65,7 +65,7 @@ const BUDGETS: [Budget; 14] = [
     Budget { what: "an idle echo by protocol", work: PROTOCOL, counted: SystemCalls, limit: 3.05 },
     Budget { what: "an idle echo by streams", work: STREAMS, counted: SystemCalls, limit: 4.05 },
     Budget { what: "spawn and join", work: SPAWN_JOIN, counted: Instructions, limit: 1_900.0 },
-    Budget { what: "a callback", work: CALL_SOON, counted: Instructions, limit: 400.0 },
+    Budget { what: "a callback", work: CALL_SOON, counted: Instructions, limit: 650.0 },
     Budget { what: "a yield", work: YIELD, counted: Instructions, limit: 400.0 },
     Budget { what: "a wake of another task", work: ("wake", wakes), counted: Instructions, limit: 550.0 },
 ];

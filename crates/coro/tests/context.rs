@@ -197,27 +197,27 @@ fn a_context_that_is_given_is_shared_with_the_task() {
     let mut task = TestTask::new_in(
         async {
             NUMBER.set(1);
-            assert!(Context::current().ptr_eq(&current_task().unwrap().context().unwrap()));
+            assert!(Context::current().ptr_eq(&current_task().unwrap().get_context().unwrap()));
             yield_now().await;
             NUMBER.get()
         },
         Captured::from(shared),
     );
-    assert!(task.handle().context().unwrap().ptr_eq(&context), "before its first step");
+    assert!(task.handle().get_context().unwrap().ptr_eq(&context), "before its first step");
     assert!(task.step().is_none());
-    assert!(task.handle().context().unwrap().ptr_eq(&context));
+    assert!(task.handle().get_context().unwrap().ptr_eq(&context));
     assert_eq!(context.get(&NUMBER), Some(1));
     context.run(|| NUMBER.set(2));
     assert!(matches!(task.step(), Some(Ok(Some(2)))));
-    assert!(task.handle().context().is_none(), "it has ended");
+    assert!(task.handle().get_context().is_none(), "it has ended");
     assert_eq!(context.get(&NUMBER), Some(2));
 }
 
 #[test]
 fn a_tasks_context_can_be_changed_before_its_first_step() {
     let mut task = TestTask::new(async { NUMBER.get() });
-    let context = task.handle().context().unwrap();
-    assert!(context.ptr_eq(&task.handle().context().unwrap()));
+    let context = task.handle().get_context().unwrap();
+    assert!(context.ptr_eq(&task.handle().get_context().unwrap()));
     context.run(|| NUMBER.set(1));
     assert!(matches!(task.step(), Some(Ok(Some(1)))));
 }
@@ -315,7 +315,7 @@ fn the_values_of_a_task_go_with_it() {
     // Also those of one that never began, and of a handle that was made of it.
     HELD.set(value.clone());
     let task = TestTask::new(pending::<()>());
-    let context = task.handle().context().unwrap();
+    let context = task.handle().get_context().unwrap();
     drop(HELD.set(Rc::new(())));
     drop(task);
     assert_eq!(Rc::strong_count(&value), 2);

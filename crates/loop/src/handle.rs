@@ -64,11 +64,10 @@ impl Handle {
     /// let event_loop = EventLoop::new()?;
     /// let context = asyncio_coro::Context::new();
     /// let handle = event_loop.call_soon_in(&context, || ());
-    /// assert!(handle.context().ptr_eq(&context));
+    /// assert!(handle.get_context().ptr_eq(&context));
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    #[doc(alias = "get_context")]
-    pub fn context(&self) -> Context {
+    pub fn get_context(&self) -> Context {
         self.callback.context()
     }
 }
@@ -127,9 +126,8 @@ impl TimerHandle {
     }
 
     /// The context that it runs in, or ran in.
-    #[doc(alias = "get_context")]
-    pub fn context(&self) -> Context {
-        self.handle.context()
+    pub fn get_context(&self) -> Context {
+        self.handle.get_context()
     }
 
     /// When it is due, on the loop's clock.

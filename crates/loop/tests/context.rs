@@ -90,23 +90,23 @@ fn a_context_that_is_given_is_shared_by_callbacks() {
     let soon = event_loop.call_soon_in(&context, add(1));
     let later = event_loop.call_later_in(&context, Duration::from_secs(1), add(2));
     let at = event_loop.call_at_in(context.clone(), event_loop.time(), add(3));
-    assert!(soon.context().ptr_eq(&context) && later.context().ptr_eq(&context));
+    assert!(soon.get_context().ptr_eq(&context) && later.get_context().ptr_eq(&context));
     run_once(&event_loop).unwrap();
     clock.advance(Duration::from_secs(1));
     run_once(&event_loop).unwrap();
     assert_eq!(context.get(&NUMBER), Some(132));
     assert_eq!(NUMBER.get(), None);
-    assert!(at.context().ptr_eq(&context), "also when it has run");
+    assert!(at.get_context().ptr_eq(&context), "also when it has run");
 }
 
 #[test]
 fn a_handle_leads_to_the_context_of_its_callback() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.call_soon(|| set(NUMBER.get().unwrap() + 1));
-    handle.context().run(|| set(1));
+    handle.get_context().run(|| set(1));
     run_once(&event_loop).unwrap();
-    assert_eq!(handle.context().get(&NUMBER), Some(2));
-    assert!(!handle.context().ptr_eq(&event_loop.call_soon(|| ()).context()));
+    assert_eq!(handle.get_context().get(&NUMBER), Some(2));
+    assert!(!handle.get_context().ptr_eq(&event_loop.call_soon(|| ()).get_context()));
 }
 
 #[test]

@@ -94,7 +94,8 @@ struct Callback {
 
 impl Callback {
     fn soon(self, event_loop: &EventLoop, task: DoneTask) {
-        event_loop.call_soon(move || self.context.run(|| (self.call)(&task)));
+        let Self { call, context } = self;
+        event_loop.call_soon_in(context, move || call(&task));
     }
 }
 

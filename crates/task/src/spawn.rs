@@ -221,30 +221,45 @@ impl Membership {
 impl<F: Future, L: Look<F::Output>> Future for Driven<F, L> {
     type Output = Outcome<F::Output>;
 
+    // Its one caller is async-task's `run`.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let end = ready!(this.scope.poll(cx));
+        let mut this = self.project();
+        let end = ready!(this.scope.as_mut().poll(cx));
         let meta = this.membership.meta();
-        let held = meta.held.load(Ordering::Relaxed);
+        if !meta.held.load(Ordering::Relaxed) {
+            report_end::<F, L>(this.scope.as_ref(), meta, end);
+            return Poll::Ready(Outcome::Gone);
+        }
+        // Should the handle's holder not look, the handle reports in the task's context.
+        this.scope.as_ref().keep_context();
         Poll::Ready(match end {
-            Ok(value) if held => Outcome::Value(value),
-            Ok(value) => {
-                // S5: nobody wants the value; async-task would abort if its drop panicked.
-                let dropped =
-                    catch_unwind(AssertUnwindSafe(|| drop_unseen(value, L::ERROR, meta.local())));
-                if let Err(payload) = dropped {
-                    report::panic(Identity::from(meta.local()), payload);
-                }
-                Outcome::Gone
-            }
+            Ok(value) => Outcome::Value(value),
             Err(TaskEnd::Cancelled) => Outcome::Cancelled,
-            Err(TaskEnd::Panicked(payload)) if held => Outcome::Panicked(payload),
-            Err(TaskEnd::Panicked(payload)) => {
-                report::panic(Identity::from(meta.local()), payload);
-                Outcome::Gone
-            }
+            Err(TaskEnd::Panicked(payload)) => Outcome::Panicked(payload),
         })
     }
+}
+
+/// Drops what a task without a handle has left, or reports it, in the task's context.
+#[inline(never)]
+fn report_end<F: Future, L: Look<F::Output>>(
+    scope: Pin<&TaskScope<F>>,
+    meta: &Meta,
+    end: Result<F::Output, TaskEnd>,
+) {
+    let panic = |payload| report::panic(Identity::from(meta.local()), payload);
+    scope.run_in_context(|| match end {
+        Ok(value) => {
+            // S5: async-task would abort if its drop panicked.
+            let drop = || drop_unseen(value, L::ERROR, meta.local());
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
+                panic(payload);
+            }
+        }
+        Err(TaskEnd::Cancelled) => {}
+        Err(TaskEnd::Panicked(payload)) => panic(payload),
+    });
 }
 
 impl Drop for Membership {
@@ -344,6 +359,15 @@ impl<T> Spawned<T> {
         &self.result
     }
 
+    /// Drops what nobody has seen, or reports it, in the task's context.
+    #[inline(never)]
+    fn report(&self, left: Result<T, JoinError>) {
+        self.local().take_context().run(|| match left {
+            Ok(output) => drop_unseen(output, self.error, self.local()),
+            Err(error) => report::unseen(error),
+        });
+    }
+
     /// Somebody has seen how the task ended.
     pub(crate) fn mark_seen(&self) {
         self.seen.set(true);
@@ -361,10 +385,11 @@ impl<T> Drop for Spawned<T> {
         let left = self.result.take();
         let task = self.task.take();
         match left {
-            _ if self.seen.get() => drop(left),
-            Some(Ok(output)) => drop_unseen(output, self.error, self.local()),
-            Some(Err(error)) => report::unseen(error),
-            None => {}
+            Some(left) if !self.seen.get() => self.report(left),
+            left => {
+                self.local().drop_kept_context();
+                drop(left);
+            }
         }
         if let Some(task) = task {
             // The metadata may go with it.

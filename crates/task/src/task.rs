@@ -249,7 +249,8 @@ impl<T> Task<T> {
         self.handle().local().set_name(name);
     }
 
-    /// The context that the task runs in. `None` once it has ended.
+    /// The context that the task runs in, or ran in. `None` for a child of a group that has ended, and for a task that ended
+    /// without having had any values.
     ///
     /// ```
     /// use asyncio_task::{Builder, create_task};

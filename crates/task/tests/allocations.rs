@@ -7,7 +7,7 @@ use std::future::{poll_fn, ready};
 use std::task::Poll;
 use std::time::Duration;
 
-use asyncio_coro::yield_now;
+use asyncio_coro::{ContextVar, yield_now};
 use asyncio_task::{OwnedTaskGroup, Task, TaskGroup, create_task, gather, sleep, timeout};
 
 /// Counts the allocations of each thread.
@@ -61,6 +61,24 @@ fn a_task_is_one_allocation_and_awaiting_it_none() {
         // The registry and the ready queue grow once.
         spawn_and_join().await;
         assert_eq!(allocations(spawn_and_join).await, 8);
+    })
+    .unwrap();
+}
+
+#[test]
+fn contexts_cost_a_task_nothing_until_one_is_made_on_the_thread() {
+    static NUMBER: ContextVar<u32> = ContextVar::new("number");
+    asyncio_loop::run(async {
+        let spawn_and_join = async || {
+            for _ in 0..1000 {
+                create_task(async { NUMBER.get() }).await.unwrap();
+            }
+        };
+        spawn_and_join().await;
+        assert_eq!(allocations(spawn_and_join).await, 1000);
+        NUMBER.set(7);
+        spawn_and_join().await;
+        assert_eq!(allocations(spawn_and_join).await, 2000, "its values are shared");
     })
     .unwrap();
 }

@@ -93,9 +93,8 @@ impl TaskRef {
     }
 
     /// The task's context, shared with it: what one sets in it the other sees. `None` once the task has ended.
-    #[doc(alias = "get_context")]
     #[must_use]
-    pub fn context(&self) -> Option<Context> {
+    pub fn get_context(&self) -> Option<Context> {
         self.local().context()
     }
 

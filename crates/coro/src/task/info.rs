@@ -7,10 +7,11 @@
 //! * **I2, state.** The other fields are read and written only through [`LocalInfo`], which is neither `Send` nor `Sync` and
 //!   is made only by [`TaskInfo::local`], whose caller promises to be on the task's own thread. The one exception is the
 //!   destructor, which frees `extra`: it has the info to itself, and what is in there is `Send`.
-//! * **I3, core.** Once `STARTED` is set, `core` is null, or points to the task's pinned [`Root`]: set by the `TaskScope` at its
-//!   first poll, and reset before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
-//! * **I4, early context.** Before that, `core` is null, or the `Context` that the task is to begin with, as a raw `Rc` that it
-//!   owns. The `TaskScope` takes it out when it is polled first or dropped; a scope that is leaked leaks it too.
+//! * **I3, core.** While `STARTED` is set and `ENDED` is not, `core` points to the task's pinned [`Root`]: from the first poll of
+//!   the `TaskScope` until before the root is dropped. A root that is leaked stays valid for ever, as it is pinned.
+//! * **I4, kept context.** Before and after that, `core` is null, or the task's `Context` as a raw `Rc` that it owns. The
+//!   `TaskScope` takes out the one that the task begins with when it is polled first or dropped. The one that is kept at the
+//!   task's end is taken out by whoever asked for that. Where they do not, because they were leaked, it is leaked too.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::context::Context;
+use crate::context::{Captured, Context};
 use crate::hooks::TaskLabel;
 use crate::node::Root;
 use crate::task::TaskEnd;
@@ -294,42 +295,66 @@ impl<'a> LocalInfo<'a> {
         self.has(MARKED)
     }
 
-    /// The task's context: what is set in it is seen by the task, and what the task sets in it. `None` once the task has ended.
+    /// The task's context: what is set in it is seen by the task, and what the task sets in it. `None` once the task has ended,
+    /// unless it was [kept](crate::task::TaskScope::keep_context).
     #[must_use]
     pub fn context(self) -> Option<Context> {
         if let Some(root) = self.root() {
             return Some(root.context().context());
         }
-        if self.has(STARTED | ENDED) {
-            return None;
-        }
-        let context = self.take_early().unwrap_or_default();
-        self.set_early(context.clone());
+        let context = match self.take_kept() {
+            Some(context) => context,
+            None if self.has(STARTED | ENDED) => return None,
+            None => Context::new(),
+        };
+        self.keep(context.clone());
         Some(context)
     }
 
-    /// Keeps the context that the task is to begin with.
-    pub(crate) fn set_early(self, context: Context) {
-        debug_assert!(!self.has(STARTED | ENDED) && self.info.core.get().is_null());
+    /// Keeps the context of a task that has yet to begin, or has ended.
+    pub(crate) fn keep(self, context: Context) {
+        let other = self.take_kept();
+        debug_assert!(self.root().is_none() && self.info.core.get().is_null());
         self.info.core.set(Rc::into_raw(context.0).cast());
+        drop(other);
     }
 
-    /// Takes out the context that a task, which has yet to begin, is to begin with, if anybody has asked for it.
-    pub(crate) fn take_early(self) -> Option<Context> {
-        if self.has(STARTED) {
+    /// Takes out the context that is kept for a task which has yet to begin, or has ended.
+    pub(crate) fn take_kept(self) -> Option<Context> {
+        if self.root().is_some() {
             return None;
         }
-        let early = self.info.core.replace(ptr::null());
-        if early.is_null() {
+        let kept = self.info.core.replace(ptr::null());
+        if kept.is_null() {
             return None;
         }
         // SAFETY: by I4, an `Rc` that was owned by the cell and now is by us.
-        Some(Context(unsafe { Rc::from_raw(early.cast()) }))
+        Some(Context(unsafe { Rc::from_raw(kept.cast()) }))
+    }
+
+    /// Takes out the context that was [kept](crate::task::TaskScope::keep_context) when the task ended; an empty one if none was.
+    #[must_use]
+    pub fn take_context(self) -> Captured {
+        let kept = if self.has(ENDED) { self.take_kept() } else { None };
+        kept.map_or_else(Captured::empty, Captured::from)
+    }
+
+    /// Drops the context that was [kept](crate::task::TaskScope::keep_context) when the task ended.
+    #[inline]
+    pub fn drop_kept_context(self) {
+        if self.has(ENDED) && !self.info.core.get().is_null() {
+            self.drop_kept();
+        }
+    }
+
+    #[cold]
+    fn drop_kept(self) {
+        drop(self.take_kept());
     }
 
     #[cold]
     fn begin_in_early(self, root: Pin<&Root>) {
-        root.context().slot().set(self.take_early());
+        root.context().slot().set(self.take_kept());
     }
 
     /// Begins the task: from now on requests go to `root`. Says whether it was cancelled, or ended, before.
@@ -345,13 +370,13 @@ impl<'a> LocalInfo<'a> {
     /// Ends a task for which there will be no [`TaskScope`](crate::task::TaskScope): it was cancelled before it was made.
     pub fn never_begin(self) {
         if !self.has(STARTED) {
-            let early = self.take_early();
+            let early = self.take_kept();
             self.end(Some(&TaskEnd::Cancelled));
             drop(early);
         }
     }
 
-    /// Ends the task: from now on requests are refused. A context that is left from before its beginning was taken out.
+    /// Ends the task: from now on requests are refused. A context from before its beginning was taken out.
     pub(crate) fn end(self, how: Option<&TaskEnd>) {
         self.info.core.set(ptr::null());
         self.set(match how {
@@ -362,10 +387,10 @@ impl<'a> LocalInfo<'a> {
     }
 
     pub(crate) fn root(&self) -> Option<&Root> {
-        if !self.has(STARTED) {
+        if self.info.flags.get() & (STARTED | ENDED) != STARTED {
             return None;
         }
-        // SAFETY: by I3, null or alive.
+        // SAFETY: by I3, alive.
         unsafe { self.info.core.get().cast::<Root>().as_ref() }
     }
 

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::Captured;
+use crate::context::{self, Captured};
 use crate::hooks::{self, Report};
 use crate::node::{Root, outside};
 use crate::panics::{self, Payload, drop_caught};
@@ -68,7 +68,7 @@ impl<F: Future> TaskScope<F> {
         let root = unsafe { Root::new(info) };
         if let Some(context) = context.into_inner() {
             // SAFETY: by T1, this is the task's thread.
-            unsafe { root.info().local() }.set_early(context);
+            unsafe { root.info().local() }.keep(context);
         }
         TaskScope { body: Some(body), root }
     }
@@ -77,6 +77,26 @@ impl<F: Future> TaskScope<F> {
     /// task has left. Not for a task that has yet to begin, whose context nobody has seen.
     pub fn run_in_context<R>(self: Pin<&Self>, f: impl FnOnce() -> R) -> R {
         self.project_ref().root.get_ref().context().run(f)
+    }
+
+    /// Keeps the context of a task that has ended: for [`LocalInfo::context`], and for whoever will have to report what the
+    /// task has left. He must call [`LocalInfo::take_context`] or [`LocalInfo::drop_kept_context`] before the facts go.
+    #[inline]
+    pub fn keep_context(self: Pin<&Self>) {
+        let root = self.project_ref().root;
+        if let Some(context) = root.context().slot().take() {
+            keep(root, context);
+        }
+    }
+}
+
+#[cold]
+fn keep(root: Pin<&Root>, context: context::Context) {
+    let local = local(&root);
+    if local.is_live() {
+        root.context().slot().set(Some(context));
+    } else {
+        local.keep(context);
     }
 }
 
@@ -157,7 +177,7 @@ fn settle<T>(
 #[cold]
 fn drop_live<F>(local: LocalInfo<'_>, root: Pin<&Root>, body: Pin<&mut Option<F>>) {
     if !local.is_started() {
-        root.context().slot().set(local.take_early());
+        root.context().slot().set(local.take_kept());
     }
     local.end(Some(&TaskEnd::Cancelled));
     root.context().run(|| {

@@ -192,10 +192,10 @@ where
 {
     fn poll_child(self: Pin<&mut Self>, failures: &Cell<usize>) -> Poll<ChildEnd> {
         let failed_before = failures.get();
-        let this = self.project();
+        let mut this = self.project();
         this.core.signal.lower();
         let slot = &this.output.0;
-        let end = ready!(this.scope.poll(&mut Context::from_waker(slot.task().waker())));
+        let end = ready!(this.scope.as_mut().poll(&mut Context::from_waker(slot.task().waker())));
         this.core.signal.end();
         let who = || Identity::from(slot.task());
         let failed = || (Err(JoinError::new(who(), Reason::Failed)), ChildEnd::Failed);
@@ -214,9 +214,11 @@ where
             }
         };
         let unwanted = slot.end(result);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(unwanted))) {
-            report::panic(who(), payload);
-        }
+        this.scope.as_ref().run_in_context(|| {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(unwanted))) {
+                report::panic(who(), payload);
+            }
+        });
         Poll::Ready(end)
     }
 }
