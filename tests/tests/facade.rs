@@ -51,8 +51,9 @@ in_modules! {
     coro: AsyncClose AsyncContextManager AsyncGenerator Stream StreamExt aclosing generator scoped_generator
         try_generator;
     event_loop: Config CtrlC EventLoop GracePeriods Guest Handle Interrupted IoHandle LoopHandle
-        ShutdownReport Signal SignalError Signals ThreadSafeHandle TimeSource TimerHandle ctrl_c report_exception
-        signals testing;
+        SendfileError ShutdownReport Signal SignalError Signals ThreadSafeHandle TimeSource TimerHandle ctrl_c
+        report_exception signals sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom
+        sock_recvfrom_into sock_sendall sock_sendfile sock_sendto testing;
     future: Future InvalidStateError concurrent wrap_future;
     task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus interval_at register_task;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
