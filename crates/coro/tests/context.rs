@@ -3,21 +3,25 @@
 mod driver;
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use asyncio_coro::context::{Captured, Context, ContextVar, ResetError, copy_context};
 use asyncio_coro::hooks::Report;
-use asyncio_coro::{current_task, yield_now};
+use asyncio_coro::{current_task, generator, yield_now};
 
 use driver::{Log, Reports, TestTask};
 
 static NUMBER: ContextVar<u32> = ContextVar::new("number");
 static OTHER: ContextVar<u32> = ContextVar::new("other");
 static LEVEL: ContextVar<String> = ContextVar::with_default("level", || "info".to_owned());
+
+/// Sets the variable, and forgets what it was.
+fn set(number: u32) {
+    drop(NUMBER.set(number));
+}
 
 #[test]
 fn a_variable_without_a_value_has_its_default_or_none() {
@@ -429,15 +433,25 @@ fn what_was_captured_before_anybody_set_anything_does_not_touch_the_task_it_runs
 }
 
 #[test]
-fn a_stream_runs_in_the_context_of_whoever_polls_it() {
-    let mut numbers = Box::pin(futures_lite::stream::poll_fn(|_| Poll::Ready(NUMBER.get())));
-    let mut next = |number| {
-        NUMBER.set(number);
-        futures_lite::future::block_on(poll_fn(|cx| {
-            futures_lite::Stream::poll_next(numbers.as_mut(), cx)
-        }))
+fn a_generator_runs_in_the_context_of_whoever_polls_it() {
+    let numbers = Rc::new(RefCell::new(generator(async |y| {
+        loop {
+            let before = NUMBER.get();
+            set(before.unwrap() + 1);
+            y.yield_(before).await;
+        }
+    })));
+    let next = |number| {
+        let numbers = numbers.clone();
+        let mut task = TestTask::new(async move {
+            set(number);
+            let before = numbers.borrow_mut().next().await.flatten();
+            (before, NUMBER.get())
+        });
+        task.step().unwrap().map_err(drop).unwrap()
     };
-    assert_eq!((next(1), next(2)), (Some(1), Some(2)));
+    assert_eq!((next(1), next(10)), ((Some(1), Some(2)), (Some(10), Some(11))));
+    assert_eq!(NUMBER.get(), None);
 }
 
 #[test]
