@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 import threading
 
@@ -52,6 +53,8 @@ def end_with_input():
     os._exit(0)
 
 
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 server = sys.argv[1]
 threading.Thread(target=end_with_input, daemon=True).start()
 if server.startswith("uvloop"):

@@ -9,6 +9,7 @@
 //!
 //! All print `name value`, a line each.
 
+mod descriptors;
 mod heap;
 mod load;
 mod rows;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
+    descriptors::allow_many();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["rows"] => rows::list(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::peers::Programs;
 use super::{Measured, Plan, ROUNDS, median, note, values};
@@ -25,14 +25,18 @@ const COUNTED: [&str; 14] = [
     "timer_fire",
 ];
 
+/// The runtimes that every row names, whether they have what it measures or not.
+const ALL: [&str; 7] = ["ours", "tokio", "smol", "monoio", "compio", "asyncio", "uvloop"];
+
+/// What a quick run leaves out: the variant of a peer, and those whose start alone takes its time.
+const NOT_QUICK: [&str; 3] = ["monoio-epoll", "asyncio", "uvloop"];
+
 pub(crate) fn measure(programs: &Programs, plan: &Plan, measured: &mut Measured) -> Result<()> {
-    let mut list = programs.rust(None, &[]);
-    list.arg("rows");
-    let list = Programs::output(list).context("the programs list their rows")?;
+    let list = programs.rows()?;
     let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (runtime, row) in list.lines().filter_map(|line| line.split_once(' ')) {
-        // The quick run leaves out the variants of a peer.
-        if plan.wants(row) && !(plan.is_quick && runtime == "monoio-epoll") {
+        let is_left_out = plan.is_quick && NOT_QUICK.contains(&runtime);
+        if plan.wants(row) && !is_left_out {
             rows.entry(row).or_default().push(runtime);
         }
     }
@@ -48,12 +52,18 @@ pub(crate) fn measure(programs: &Programs, plan: &Plan, measured: &mut Measured)
                 } else {
                     "0.1"
                 };
-                let mut command = programs.rust(core, &[]);
-                command.args(["row", runtime, row, scale]);
+                let mut command = programs.rows_of(runtime, core);
+                command.args([runtime, row, scale]);
                 let Some(text) = Programs::output(command) else { continue };
                 for (metric, value) in values(&text) {
                     rounds.entry((runtime, metric)).or_default().push(value);
                 }
+            }
+        }
+        // A dash in the table for whoever has no such thing.
+        for runtime in ALL.iter().filter(|all| list.lines().any(|line| line.starts_with(*all))) {
+            if !(plan.is_quick && NOT_QUICK.contains(runtime)) {
+                measured.entry(row.into()).or_default().entry(String::from(*runtime)).or_default();
             }
         }
         for ((runtime, metric), found) in rounds {

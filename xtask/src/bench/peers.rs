@@ -14,7 +14,8 @@ pub(crate) struct Programs {
     rust: PathBuf,
     /// The interpreter of the environment with uvloop; none without Python.
     python: Option<PathBuf>,
-    echo_py: PathBuf,
+    /// Where our scripts for it are.
+    scripts: PathBuf,
     pub(crate) has_valgrind: bool,
     pub(crate) has_strace: bool,
     has_taskset: bool,
@@ -44,7 +45,7 @@ impl Programs {
         Ok(Self {
             rust: target.join("release/bench"),
             python,
-            echo_py: folder.join("echo.py"),
+            scripts: folder,
             has_valgrind: has("valgrind"),
             has_strace: has("strace"),
             has_taskset: has("taskset"),
@@ -56,6 +57,35 @@ impl Programs {
         let mut command = self.pinned(core, tool);
         command.arg(&self.rust);
         command
+    }
+
+    /// The program with the in-process rows of this runtime, pinned to a core if one is given.
+    pub(crate) fn rows_of(&self, runtime: &str, core: Option<usize>) -> Command {
+        match &self.python {
+            Some(python) if is_python(runtime) => {
+                let mut command = self.pinned(core, &[]);
+                command.arg(python).arg(self.scripts.join("inside.py"));
+                command
+            }
+            _ => {
+                let mut command = self.rust(core, &[]);
+                command.arg("row");
+                command
+            }
+        }
+    }
+
+    /// The in-process rows that there are: a runtime and a row in each line.
+    pub(crate) fn rows(&self) -> Result<String> {
+        let mut list = self.rust(None, &[]);
+        list.arg("rows");
+        let mut rows = Self::output(list).context("the programs list their rows")?;
+        if self.python.is_some() {
+            let mut list = self.rows_of("asyncio", None);
+            list.arg("rows");
+            rows += &Self::output(list).context("Python lists its rows")?;
+        }
+        Ok(rows)
     }
 
     fn pinned(&self, core: Option<usize>, tool: &[&str]) -> Command {
@@ -80,7 +110,9 @@ impl Programs {
     pub(crate) fn serve(&self, server: &str, tool: &[&str]) -> Result<Server> {
         let mut command = self.pinned(Some(0), tool);
         match &self.python {
-            Some(python) if is_python(server) => command.arg(python).arg(&self.echo_py),
+            Some(python) if is_python(server) => {
+                command.arg(python).arg(self.scripts.join("echo.py"))
+            }
             _ => command.arg(&self.rust).arg("serve"),
         };
         command.arg(server).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -41,7 +41,7 @@ pub(crate) fn text(measured: &Measured, goals: &[Verdict]) -> String {
                     (Some(value), None) => {
                         let _ = write!(text, " {} |", number(*value));
                     }
-                    (None, _) => text += " |",
+                    (None, _) => text += " – |",
                 }
             }
             text.push('\n');

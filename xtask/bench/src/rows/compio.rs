@@ -1,4 +1,4 @@
-//! compio's rows, on io_uring.
+//! compio's rows, on io_uring. It has no locks, channels or groups of its own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::compio::runtime::{JoinHandle, Runtime as Compio, spawn, spawn_blocking};
 use ::compio::time::{sleep, timeout};
 
-use super::kit::{Runtime, Threads, Timers};
+use super::kit::{Cancel, Runtime, Threads, Timers};
 use super::{Row, tasks, threads, timers};
 
 pub struct OnUring;
@@ -19,6 +19,7 @@ pub fn rows() -> Vec<Row> {
         Row("yield_1000", 2_000_000, tasks::yield_1000::<OnUring>),
         Row("wake", 2_000_000, tasks::wake::<OnUring>),
         Row("parked_bytes", 100_000, tasks::parked_bytes::<OnUring>),
+        Row("cancel", 100_000, tasks::cancel::<OnUring>),
         Row("timer_insert_drop", 1_000_000, timers::timer_insert_drop::<OnUring>),
         Row("timer_insert_drop_1m", 300_000, timers::timer_insert_drop_1m::<OnUring>),
         Row("timer_fire", 100_000, timers::timer_fire::<OnUring>),
@@ -38,6 +39,14 @@ impl Runtime for OnUring {
 
     fn spawn(body: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
         spawn(body)
+    }
+}
+
+impl Cancel for OnUring {
+    async fn cancel_all(tasks: Vec<JoinHandle<()>>) {
+        for task in tasks {
+            assert!(task.cancel().await.is_none());
+        }
     }
 }
 

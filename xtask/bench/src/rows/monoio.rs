@@ -1,4 +1,5 @@
-//! monoio's rows, on io_uring and on epoll. It has no way to cancel a task, and no locks or channels of its own.
+//! monoio's rows, on io_uring and on epoll. It has no way to cancel a task, and no locks, channels or groups of its own;
+//! as it is by default, its wakers must stay on their thread.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Our rows.
 
+use std::cell::Cell;
 use std::future::{Future, ready};
 use std::time::{Duration, Instant};
 
@@ -186,7 +187,7 @@ fn gather_1000(n: u64) -> Found {
         let start = Instant::now();
         for _ in 0..n / 1_000 {
             let all = asyncio::gather((0..1_000_u64).map(ready)).await.expect("all return");
-            assert_eq!(all.len(), 1_000);
+            assert_eq!(all.iter().sum::<u64>(), 499_500);
         }
         Found::since(start, n)
     })
@@ -197,16 +198,21 @@ fn group_1000(n: u64) -> Found {
         let borrowed = 1;
         let start = Instant::now();
         for _ in 0..n / 1_000 {
+            let sum = Cell::new(0);
             let done: Result<(), asyncio::ExceptionGroup<()>> =
                 asyncio::TaskGroup::scope(async |group| {
                     for n in 0..1_000_u64 {
-                        let borrowed = &borrowed;
-                        group.create_task(async move { Ok(n + borrowed) });
+                        let (sum, borrowed) = (&sum, &borrowed);
+                        group.create_task(async move {
+                            sum.set(sum.get() + n + borrowed);
+                            Ok(())
+                        });
                     }
                     Ok(())
                 })
                 .await;
             done.expect("all return");
+            assert_eq!(sum.get(), 500_500);
         }
         Found::since(start, n)
     })

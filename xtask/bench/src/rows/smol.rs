@@ -1,13 +1,16 @@
 //! smol's rows: its `LocalExecutor`, and the crates it is made of.
 
-use std::future::Future;
-use std::time::Duration;
+use std::future::{Future, ready};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 
 use ::smol::lock::{Mutex, Semaphore};
 use ::smol::{LocalExecutor, Task, Timer};
 
-use super::kit::{Cancel, Channel, Lock, Runtime, Threads, Timers};
-use super::{Row, channels, locks, tasks, threads, timers};
+use super::kit::{Cancel, Channel, Lock, Oneshot, Runtime, Threads, Timers};
+use super::{Found, Row, channels, locks, tasks, threads, timers};
 
 pub struct Smol;
 
@@ -27,12 +30,15 @@ pub fn rows() -> Vec<Row> {
         Row("queue_1", 200_000, channels::queue_1::<Smol, AsyncChannel>),
         Row("queue_128", 1_000_000, channels::queue_128::<Smol, AsyncChannel>),
         Row("queue_unbounded", 1_000_000, channels::queue_unbounded::<Smol, AsyncChannel>),
+        Row("future_ping_pong", 500_000, channels::future_ping_pong::<Smol, ChannelOfOne>),
         Row("lock_free", 2_000_000, locks::free::<Smol, Mutex<()>>),
         Row("lock_100", 200_000, locks::wanted::<Smol, Mutex<()>>),
         Row("semaphore_free", 2_000_000, locks::free::<Smol, Semaphore>),
         Row("semaphore_100", 200_000, locks::wanted::<Smol, Semaphore>),
         Row("thread_wake", 50_000, threads::thread_wake::<Smol>),
         Row("to_thread", 20_000, threads::to_thread::<Smol>),
+        Row("gather_1000", 200_000, gather_1000),
+        Row("group_1000", 200_000, group_1000),
     ]
 }
 
@@ -106,6 +112,26 @@ impl Channel for AsyncChannel {
     }
 }
 
+/// It has no oneshot; a channel of one is what its users take.
+pub struct ChannelOfOne;
+
+impl Oneshot for ChannelOfOne {
+    type Sender = async_channel::Sender<u64>;
+    type Receiver = async_channel::Receiver<u64>;
+
+    fn new() -> (Self::Sender, Self::Receiver) {
+        async_channel::bounded(1)
+    }
+
+    fn send(sender: Self::Sender, value: u64) {
+        sender.try_send(value).expect("empty and awaited");
+    }
+
+    async fn receive(receiver: Self::Receiver) -> u64 {
+        receiver.recv().await.expect("sent")
+    }
+}
+
 impl Lock for Mutex<()> {
     fn new() -> Self {
         Mutex::new(())
@@ -126,4 +152,35 @@ impl Lock for Semaphore {
         let _permit = self.acquire().await;
         during().await;
     }
+}
+
+/// `join_all` of spawned tasks, as tokio's row.
+fn gather_1000(n: u64) -> Found {
+    Smol::run(async {
+        let start = Instant::now();
+        for _ in 0..n / 1_000 {
+            let tasks = (0..1_000_u64).map(|n| executor().spawn(ready(n)));
+            let all = futures::future::join_all(tasks).await;
+            assert_eq!(all.iter().sum::<u64>(), 499_500);
+        }
+        Found::since(start, n)
+    })
+}
+
+/// It has no groups: a set of spawned tasks is what comes nearest.
+fn group_1000(n: u64) -> Found {
+    Smol::run(async {
+        let borrowed = 1;
+        let start = Instant::now();
+        for _ in 0..n / 1_000 {
+            let spawn = |n| executor().spawn(async move { n + borrowed });
+            let mut set: FuturesUnordered<_> = (0..1_000_u64).map(spawn).collect();
+            let mut sum = 0;
+            while let Some(done) = set.next().await {
+                sum += done;
+            }
+            assert_eq!(sum, 500_500);
+        }
+        Found::since(start, n)
+    })
 }

@@ -173,7 +173,9 @@ fn gather_1000(n: u64) -> Found {
         let start = Instant::now();
         for _ in 0..n / 1_000 {
             let tasks = (0..1_000_u64).map(|n| spawn_local(ready(n)));
-            assert_eq!(futures::future::join_all(tasks).await.len(), 1_000);
+            let all = futures::future::join_all(tasks).await;
+            let sum: u64 = all.into_iter().map(|done| done.expect("all return")).sum();
+            assert_eq!(sum, 499_500);
         }
         Found::since(start, n)
     })
@@ -188,9 +190,11 @@ fn group_1000(n: u64) -> Found {
             for n in 0..1_000_u64 {
                 set.spawn_local(async move { n + borrowed });
             }
+            let mut sum = 0;
             while let Some(done) = set.join_next().await {
-                done.expect("all return");
+                sum += done.expect("all return");
             }
+            assert_eq!(sum, 500_500);
         }
         Found::since(start, n)
     })
