@@ -182,6 +182,11 @@ impl Signal {
         Self { list: Arc::downgrade(list), index, raised: AtomicBool::new(false) }
     }
 
+    /// A signal of member `index` that is raised: who makes it puts the number into the list.
+    pub(crate) fn raised(list: &Arc<ReadyList>, index: u32) -> Self {
+        Self { raised: AtomicBool::new(true), ..Self::new(list, index) }
+    }
+
     /// A signal that reaches nobody.
     pub(crate) fn dead() -> Self {
         Self { list: Weak::new(), index: u32::MAX, raised: AtomicBool::new(true) }

@@ -145,7 +145,8 @@ pub(crate) struct Born<'scope, T> {
     pub(crate) handle: ChildHandle<T>,
 }
 
-/// Makes child number `index` of the family with this ready list.
+/// Makes child number `index` of the family with this ready list, as one that is woken: who takes its first step, now or
+/// later, lowers its signal.
 pub(crate) fn create<'c, F, T>(
     future: F,
     site: &'static Location<'static>,
@@ -158,7 +159,7 @@ where
     F: Future<Output = Result<T, Failed>> + 'c,
     T: 'c,
 {
-    let core = Core::new(site, Signal::new(ready, index));
+    let core = Core::new(site, Signal::raised(ready, index));
     let task = core.task();
     let slot = Slot::new(task.clone());
     let membership = registry.map(|registry| Membership {

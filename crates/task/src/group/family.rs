@@ -120,12 +120,12 @@ impl<'c, E> Family<'c, E> {
             task.set_name(name);
         }
         // Nothing above runs foreign code, so the key is still vacant.
-        let first_step = (!is_eager).then(|| task.waker().clone());
         let inserted = self.children.borrow_mut().insert(Listed { task, child: Some(child) });
         debug_assert_eq!(key, inserted);
-        match first_step {
-            Some(first_step) => first_step.wake(),
-            None => self.step_eagerly(index),
+        if is_eager {
+            self.step_eagerly(index);
+        } else {
+            self.ready.push(index);
         }
         Handle::Child(handle)
     }

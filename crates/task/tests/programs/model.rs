@@ -83,7 +83,8 @@ struct Out<'p> {
     children: Vec<(Time, u32, u32, &'p Rc<Node>)>,
     /// Groups told to end: when, which, and by which strand.
     cancels: Vec<(Time, u32, u32)>,
-    /// Whether a task returned so soon after it had been cancelled that the turns in between count.
+    /// Whether a task returned so soon after it had been cancelled that the turns in between count; or began a scope when it
+    /// had been asked twice to unwind, which is not waited for.
     is_vague: bool,
 }
 
@@ -244,7 +245,31 @@ impl<'p> Strand<'p> {
         self.step = at;
     }
 
+    /// A scope begins. If the one around it has been asked to unwind, has waited since (in a cleanup, which did not hear of
+    /// it), and has been asked again, the new one is not waited for: so nothing can go on for ever. That is put aside.
+    fn begin_scope(&mut self) {
+        let around = self.frames.last().expect("the task itself is there");
+        let (mut mask, mut count, mut is_noticed) = (0, usize::from(around.mask > 0), false);
+        for frame in self.frames.iter().rev() {
+            mask = mask.max(frame.mask);
+            let reaches = |request: &&Time| (mask + 1..=self.now).contains(*request);
+            count += frame.requests.iter().filter(reaches).count();
+            is_noticed |= frame.requests.iter().filter(reaches).any(|asked| *asked < self.step);
+            if frame.is_shield {
+                break;
+            }
+        }
+        self.out.is_vague |= is_noticed && count >= 2;
+    }
+
     fn part(&mut self, node: &'p Rc<Node>) -> Result {
+        let begins_scope = !matches!(
+            **node,
+            Node::Nothing | Node::Sleep(_) | Node::Fail(_) | Node::Sequence(_) | Node::Child(..)
+        );
+        if begins_scope && !matches!(**node, Node::CancelGroup | Node::CancelSelf) {
+            self.begin_scope();
+        }
         match &**node {
             Node::Nothing => Ok(()),
             Node::Fail(number) => {
