@@ -228,7 +228,27 @@ impl Node {
             }
             next = if above.base().has(SHIELD) { None } else { above.parent() };
         }
+        self.calm();
         wakers.wake();
+    }
+
+    /// After a request was swallowed here: the scopes further up that unwound for it and for nothing else do not any more.
+    /// What begins in them from now on, and what is asked of them, is not for a scope that unwinds.
+    fn calm(&self) {
+        let others_escalate =
+            |base: &Base| unwinding_children(base).any(|child| !std::ptr::eq(child, self));
+        let mut next = if self.base().has(SHIELD) { None } else { self.parent() };
+        while let Some(above) = next {
+            let base = above.base();
+            if base.has(UNWINDING) && !above.is_asked() && !others_escalate(base) {
+                base.clear(UNWINDING | ABOVE | CUTTING | TWICE);
+                match above {
+                    Above::Node(node) => node.recount(),
+                    Above::Root(root) => root.recount(),
+                }
+            }
+            next = if base.has(SHIELD) { None } else { above.parent() };
+        }
     }
 
     /// Hands `epoch`, taken off `top`, to the scopes beside the way from `top` down to this one.
@@ -331,6 +351,14 @@ impl Above<'_> {
         match self {
             Above::Node(node) => node.mask(),
             Above::Root(_) => 0,
+        }
+    }
+
+    /// Whether a request reaches this level.
+    fn is_asked(self) -> bool {
+        match self {
+            Above::Node(node) => node.look_up().is_some(),
+            Above::Root(root) => root.base().request.get() != 0,
         }
     }
 

@@ -257,3 +257,26 @@ fn a_branch_that_was_left_a_request_and_ends_with_a_value_leaves_the_scope_its_o
     assert!(matches!(task.run(), Some(Ok(true))));
     assert_eq!(log.take(), ["waits", "caught"]);
 }
+
+#[test]
+fn what_begins_after_two_requests_were_swallowed_is_waited_for_like_anything_else() {
+    let (log, reports) = (Log::default(), Reports::collect());
+    let inside = log.clone();
+    let mut task = TestTask::new(async move {
+        assert!(catch_cancel(without_end()).await.is_err());
+        asyncio_coro::current_task().unwrap().cancel();
+        try_finally(async {}, async || {
+            yield_times(3).await;
+            inside.push("clean");
+        })
+        .await;
+        pending::<()>().await;
+    });
+    assert!(task.run().is_none());
+    task.handle().cancel();
+    assert!(task.run().is_none(), "its cleanup goes on");
+    task.handle().cancel();
+    assert!(is_cancelled(task.run()));
+    assert_eq!(log.take(), ["clean"]);
+    assert_eq!(reports.reasons(), [SkipReason::Cut], "the one that was asked twice");
+}
