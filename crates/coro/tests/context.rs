@@ -434,21 +434,24 @@ fn what_was_captured_before_anybody_set_anything_does_not_touch_the_task_it_runs
 
 #[test]
 fn a_generator_runs_in_the_context_of_whoever_polls_it() {
-    let numbers = Rc::new(RefCell::new(generator(async |y| {
+    let numbers = generator(async |y| {
         loop {
             let before = NUMBER.get();
             set(before.unwrap() + 1);
             y.yield_(before).await;
         }
-    })));
-    let next = |number| {
-        let numbers = numbers.clone();
+    });
+    let mut numbers = Some(numbers);
+    let mut next = |number| {
+        let mut polled = numbers.take().unwrap();
         let mut task = TestTask::new(async move {
             set(number);
-            let before = numbers.borrow_mut().next().await.flatten();
-            (before, NUMBER.get())
+            let before = polled.next().await.flatten();
+            (polled, before, NUMBER.get())
         });
-        task.step().unwrap().map_err(drop).unwrap()
+        let (polled, before, after) = task.step().unwrap().map_err(drop).unwrap();
+        numbers = Some(polled);
+        (before, after)
     };
     assert_eq!((next(1), next(10)), ((Some(1), Some(2)), (Some(10), Some(11))));
     assert_eq!(NUMBER.get(), None);
