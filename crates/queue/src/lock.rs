@@ -143,16 +143,6 @@ impl<T: ?Sized> Lock<T> {
     }
 }
 
-impl<T: ?Sized> Lock<T> {
-    /// The lock is free: wakes the first waiter, unless one is on its way already.
-    #[inline]
-    fn waiters_go_on(&self) {
-        if self.waiters.has_waiters() && self.waiters.notified() == 0 {
-            self.waiters.notify_one();
-        }
-    }
-}
-
 impl<'a, T: ?Sized> Resource for &'a Lock<T> {
     type Taken = LockGuard<'a, T>;
 
@@ -214,9 +204,10 @@ impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
 impl<T: ?Sized> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // Free before the next one is woken: its waker may be what asks.
+        // Free before the next one is woken: its waker may be what asks. None is woken already, since only who was woken
+        // last, or found nobody waiting, can have taken the lock.
         self.lock.locked.set(false);
-        self.lock.waiters_go_on();
+        self.lock.waiters.notify_one();
     }
 }
 

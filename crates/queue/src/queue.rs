@@ -461,6 +461,8 @@ impl<T, S: Storage<T>> Queue<T, S> {
             getters: self.getters.len(),
             putters: self.putters.len(),
             joiners: self.joiners.len(),
+            woken_getters: self.getters.notified(),
+            woken_putters: self.putters.notified(),
             unfinished: self.unfinished.get(),
             is_shutdown: self.is_shutdown.get(),
             get_waits: self.getters.statistics().waits,
@@ -535,6 +537,11 @@ pub struct QueueStatistics {
     pub putters: usize,
     /// Who waits in `join`, counted alike.
     pub joiners: usize,
+    /// How many of the `getters` are woken and have not run yet. If that stays so, somebody keeps a future of this queue
+    /// without polling it, and the item it was woken for waits with it: a *futurelock*.
+    pub woken_getters: usize,
+    /// How many of the `putters` are woken and have not run yet; room may wait with them.
+    pub woken_putters: usize,
     /// Items that were put and for which `task_done` was not called.
     pub unfinished: usize,
     /// Whether the queue is shut down.

@@ -412,6 +412,29 @@ fn a_getter_that_was_woken_in_vain_keeps_its_place() {
 }
 
 #[test]
+fn a_getter_or_putter_that_was_woken_and_is_never_polled_shows_in_the_statistics() {
+    let queue = Queue::new(1);
+    let (mut kept, mut behind) = (Box::pin(queue.get()), pin!(queue.get()));
+    assert!(poll(kept.as_mut()).is_pending() && poll(behind.as_mut()).is_pending());
+    queue.put_nowait(1).unwrap();
+    let statistics = queue.statistics();
+    assert_eq!((statistics.qsize, statistics.getters, statistics.woken_getters), (1, 2, 1));
+    drop(kept);
+    assert!(poll(behind).is_ready());
+    assert_eq!(queue.statistics().woken_getters, 0);
+
+    queue.put_nowait(2).unwrap();
+    let (mut kept, mut behind) = (Box::pin(queue.put(3)), pin!(queue.put(4)));
+    assert!(poll(kept.as_mut()).is_pending() && poll(behind.as_mut()).is_pending());
+    assert_eq!(queue.get_nowait(), Ok(2));
+    let statistics = queue.statistics();
+    assert_eq!((statistics.qsize, statistics.putters, statistics.woken_putters), (0, 2, 1));
+    drop(kept);
+    assert!(poll(behind).is_ready());
+    assert_eq!(queue.statistics().woken_putters, 0);
+}
+
+#[test]
 fn a_cancelled_put_drops_its_item_and_only_its_own() {
     let queue = Queue::new(1);
     let item = Rc::new(());

@@ -229,6 +229,8 @@ fn check_queue<S: Storage<u32>, Q: Deref<Target = Queue<u32, S>>>(
             assert_eq!(statistics.reserved, rooms.len(), "{context:?}");
             assert_eq!(statistics.getters, model.getters.line.len(), "{context:?}");
             assert_eq!(statistics.putters, model.putters.line.len(), "{context:?}");
+            assert_eq!(statistics.woken_getters, model.getters.notified(), "{context:?}");
+            assert_eq!(statistics.woken_putters, model.putters.notified(), "{context:?}");
             // Nobody sleeps in front of an item or of room unless somebody is on the way to it.
             assert!(
                 model.items.is_empty()

@@ -90,8 +90,12 @@ impl Waiters {
         self.entry(slot).is_some_and(|entry| entry.2)
     }
 
+    pub(crate) fn notified(&self) -> usize {
+        self.line.iter().filter(|entry| entry.2).count()
+    }
+
     pub(crate) fn some_notified(&self) -> bool {
-        self.line.iter().any(|entry| entry.2)
+        self.notified() > 0
     }
 
     pub(crate) fn has_unnotified(&self) -> bool {
