@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use asyncio_loop::{CloseHook, EventLoop, NoRunningLoop, get_running_loop};
+use asyncio_loop::{EventLoop, NoRunningLoop, get_running_loop};
 
 use crate::concurrent;
 use crate::future::Future;
@@ -84,21 +84,17 @@ fn complete(id: u64) {
     }
 }
 
-/// The wrappers of one loop whose source is not done.
+/// The wrappers of one loop whose source is not done. It holds futures of the loop that holds it, a circle that the loop
+/// breaks when it is closed.
 #[derive(Default)]
 struct Wrapped {
     live: RefCell<HashMap<u64, Rc<dyn Complete>>>,
     next: Cell<u64>,
-    hooked: Cell<bool>,
 }
 
 impl Wrapped {
     fn of(event_loop: &EventLoop) -> Rc<Self> {
-        let this = event_loop.extension::<Self>();
-        if !this.hooked.replace(true) {
-            event_loop.add_close_hook(Rc::new(DropWrapped(Rc::clone(&this))));
-        }
-        this
+        event_loop.extension()
     }
 
     fn take(&self, id: u64) -> Option<Rc<dyn Complete>> {
@@ -140,20 +136,5 @@ struct CancelOnDrop<'a, T: 'static>(&'a Future<T>);
 impl<T: 'static> Drop for CancelOnDrop<'_, T> {
     fn drop(&mut self) {
         self.0.cancel();
-    }
-}
-
-/// Breaks the circle loop, table, wrapper, loop.
-struct DropWrapped(Rc<Wrapped>);
-
-impl CloseHook for DropWrapped {
-    fn tier(&self) -> u8 {
-        3
-    }
-
-    fn closed(&self) {
-        let live = self.0.live.take();
-        // Results and callbacks of the user's are dropped outside the borrow.
-        drop(live);
     }
 }

@@ -67,6 +67,19 @@ fn a_first_callback_is_no_more_than_its_own_box() {
 }
 
 #[test]
+fn those_who_come_and_go_leave_nothing_behind() {
+    let future = Future::<u8>::new();
+    let mut stays = pin!(future.wait_done());
+    assert!(poll(stays.as_mut()).is_pending());
+    let come_and_go = || {
+        let (mut first, mut second) = (pin!(future.wait_done()), pin!(future.wait_done()));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    };
+    come_and_go();
+    assert_eq!(allocations(|| (0..10_000).for_each(|_| come_and_go())), 0);
+}
+
+#[test]
 fn a_promise_and_its_future_are_one_allocation() {
     let count = allocations(|| {
         let (promise, future) = concurrent::promise();

@@ -27,6 +27,7 @@ fn a_result_from_another_thread_arrives_on_the_loop() {
     .unwrap();
 }
 
+/// Behaviour: FUT-16. (Its last part; and what is wrapped is never a loop's future, the types see to that.)
 #[test]
 fn without_a_running_loop_there_is_nothing_to_wrap_for() {
     let (_promise, source) = concurrent::promise::<u8>();
@@ -66,6 +67,21 @@ fn if_the_source_has_its_result_only_the_wrapper_is_cancelled() {
     .unwrap();
 }
 
+#[test]
+fn a_wrapper_that_somebody_else_completes_leaves_the_source_alone() {
+    run(async {
+        let (promise, source) = concurrent::promise::<u8>();
+        let wrapper = wrap_future(source).unwrap();
+        wrapper.set_result(1).unwrap();
+        asyncio_coro::yield_now().await;
+        assert!(!promise.is_cancelled());
+        promise.set_result(2).unwrap();
+        asyncio_coro::yield_now().await;
+        assert_eq!(wrapper.await, Ok(1));
+    })
+    .unwrap();
+}
+
 /// Behaviour: FUT-15.
 #[test]
 fn a_source_that_is_cancelled_cancels_the_wrapper() {
@@ -79,6 +95,7 @@ fn a_source_that_is_cancelled_cancels_the_wrapper() {
     .unwrap();
 }
 
+/// Behaviour: FUT-15.
 #[test]
 fn a_panic_of_the_source_is_reported_and_cancels_the_wrapper() {
     let event_loop = EventLoop::new().unwrap();
