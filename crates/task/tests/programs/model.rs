@@ -331,6 +331,12 @@ impl<'p> Strand<'p> {
                 self.frames.push(Frame { is_shield: *is_shielded, ..frame });
                 self.converting(body, Event::ScopeCancelled(*id))
             }
+            Node::Masked(body) => {
+                self.frames.push(Frame { is_shield: true, ..Frame::default() });
+                let result = self.part(body);
+                self.frames.pop();
+                result
+            }
             Node::Deadline(id, after, body) => {
                 let frame = Frame::asked_at(vec![self.after(*after)]);
                 self.frames.push(frame);

@@ -30,6 +30,8 @@ pub(crate) enum Node {
         is_shielded: bool,
         body: Rc<Node>,
     },
+    /// `masked`.
+    Masked(Rc<Node>),
     /// `deadline_scope`.
     Deadline(u32, u64, Rc<Node>),
     /// A task that is awaited at once, and cancelled by its handle after a while. It begins with a sleep.
@@ -103,7 +105,7 @@ impl Generator {
 
     fn node(&mut self, depth: u32, in_group: bool) -> Rc<Node> {
         let Some(depth) = depth.checked_sub(1) else { return Rc::new(self.leaf(in_group)) };
-        Rc::new(match self.below(15) {
+        Rc::new(match self.below(16) {
             0 | 1 => self.leaf(in_group),
             2..=4 => {
                 let count = 2 + self.below(2);
@@ -127,7 +129,8 @@ impl Generator {
                 body: self.node(depth, in_group),
             },
             10 => Node::Deadline(self.id(), self.time(), self.node(depth, in_group)),
-            11 => Node::Join {
+            11 => Node::Masked(self.node(depth, in_group)),
+            12 => Node::Join {
                 id: self.id(),
                 cancel: self.some_time(3),
                 body: Rc::new(self.strand(depth, false)),
@@ -221,6 +224,10 @@ impl Node {
                     smaller.push(Node::Scope { id, cancel: None, is_shielded, body });
                 }
                 smaller.extend(each(body, &|body| Node::Scope { id, cancel, is_shielded, body }));
+            }
+            Node::Masked(body) => {
+                smaller.push(own(body));
+                smaller.extend(each(body, &Node::Masked));
             }
             Node::Deadline(id, after, body) => {
                 smaller.push(own(body));

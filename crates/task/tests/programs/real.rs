@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use asyncio_coro::{
     AsyncContextManager, CancelScope, Deadline, ExitReason, async_with, catch_cancel,
-    deadline_scope, try_finally, with,
+    deadline_scope, masked, try_finally, with,
 };
 use asyncio_loop::{EventLoop, get_running_loop};
 use asyncio_task::{TaskGroup, all_tasks, create_task, current_task, sleep};
@@ -160,6 +160,7 @@ fn part<'s, 'e: 's>(
                     }
                 }
             }
+            Node::Masked(body) => masked(part(body, world, strand, group)).await,
             Node::Deadline(id, after, body) => {
                 let after = Deadline::After(micros(*after));
                 match deadline_scope(after, part(body, world, strand, group)).await {
