@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lists the names of the paved path, each with its tier, after the compiler has found them.
 ///
@@ -48,7 +48,7 @@ flat! {
 }
 
 in_modules! {
-    coro: AsyncClose AsyncContextManager AsyncGenerator Stream StreamExt aclosing generator scoped_generator
+    coro: AsyncClose AsyncContextManager AsyncGenerator Context ContextVar Stream StreamExt aclosing copy_context generator scoped_generator
         try_generator;
     event_loop: Config CtrlC EventLoop GracePeriods Guest Handle Interrupted IoHandle LoopHandle
         SendfileError ShutdownReport Signal SignalError Signals ThreadSafeHandle TimeSource TimerHandle ctrl_c
@@ -94,6 +94,13 @@ fn the_index_names_what_there_is_and_says_that_it_is_available() {
         .flat_map(|(here, _)| here.split('`').skip(1).step_by(2))
         .filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':'))
         .collect();
+    let (methods, named): (BTreeSet<&str>, BTreeSet<&str>) = named
+        .into_iter()
+        .partition(|name| name.starts_with(char::is_uppercase) && name.contains("::"));
+    let sources = sources();
+    let untrue: Vec<_> =
+        methods.into_iter().filter(|method| !has_method(&sources, method)).collect();
+    assert!(untrue.is_empty(), "docs/index.md calls {untrue:?} available");
     let known: BTreeSet<&str> = FLAT.iter().chain(IN_MODULES).copied().collect();
     let missing: Vec<_> = known.difference(&named).collect();
     assert!(missing.is_empty(), "docs/index.md does not name {missing:?}");
@@ -101,8 +108,40 @@ fn the_index_names_what_there_is_and_says_that_it_is_available() {
     assert!(untrue.is_empty(), "docs/index.md calls {untrue:?} available");
 }
 
+/// Is there a public method of that name in a file that implements something for that type?
+fn has_method(sources: &[String], name: &str) -> bool {
+    let (of, method) = name.split_once("::").unwrap();
+    sources.iter().any(|source| {
+        source.lines().any(|line| line.starts_with("impl") && line.contains(of))
+            && source.contains(&format!("fn {method}"))
+    })
+}
+
+/// The files of the tiers.
+fn sources() -> Vec<String> {
+    let mut folders = vec!["crates".to_owned()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(path(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                if !name.ends_with("/target") {
+                    folders.push(name);
+                }
+            } else if name.ends_with(".rs") && name.contains("/src/") {
+                sources.push(read(&name));
+            }
+        }
+    }
+    sources
+}
+
+fn path(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(of)
+}
+
 /// A file of the workspace.
 fn read(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    fs::read_to_string(root.join(path)).unwrap()
+    fs::read_to_string(self::path(path)).unwrap()
 }
