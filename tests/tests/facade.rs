@@ -55,7 +55,7 @@ in_modules! {
         report_exception signals sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom
         sock_recvfrom_into sock_sendall sock_sendfile sock_sendto testing;
     future: Future InvalidStateError concurrent wrap_future;
-    task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus interval_at register_task;
+    task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus as_completed interval_at register_task staggered_race;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

@@ -16,10 +16,12 @@ mod spawn;
 mod members;
 mod ready;
 
+mod as_completed;
 mod gather;
 mod interval;
 mod shield;
 mod sleep;
+mod staggered_race;
 mod timeout;
 mod wait;
 
@@ -32,6 +34,7 @@ mod refused;
 
 pub use asyncio_coro::task::{TaskId, TaskRef, current_task};
 
+pub use self::as_completed::{AsCompleted, Limited, NextCompleted, Unlimited, as_completed};
 pub use self::builder::Builder;
 pub use self::create::{create_task, create_try_task};
 pub use self::done_callbacks::{CallbackId, DoneTask};
@@ -45,6 +48,7 @@ pub use self::registry::{Registered, all_tasks, register_task};
 pub use self::run_coroutine_threadsafe::{TaskLoopHandleExt, run_coroutine_threadsafe};
 pub use self::shield::shield;
 pub use self::sleep::{Sleep, sleep, sleep_until};
+pub use self::staggered_race::{RaceLost, RaceWon, staggered_race};
 pub use self::task::Task;
 pub use self::task_loop::{TaskFactory, TaskLoopExt, eager_task_factory};
 pub use self::timeout::{

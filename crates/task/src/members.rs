@@ -60,12 +60,15 @@ impl Members {
         }
         for _ in 0..ready {
             let Some(index) = self.list.pop() else { break };
-            self.look(index as usize, task(index as usize), &mut ended);
+            let index = index as usize;
+            if self.pending[index] {
+                self.look(index, task(index), &mut ended);
+            }
         }
     }
 
     fn look(&mut self, index: usize, task: &dyn AnyTask, ended: &mut impl FnMut(usize)) {
-        if self.pending[index] && self.has_ended(index, task) {
+        if self.has_ended(index, task) {
             self.pending[index] = false;
             ended(index);
         }

@@ -40,6 +40,36 @@ fn a_name_that_is_no_text() {}
 #[cfg(doctest)]
 fn a_result_set_on_a_task_from_outside() {}
 
+/// A handle is one, and is given to one list only.
+///
+/// Behaviour: TSK-54.
+///
+/// ```compile_fail,E0382
+/// let task = asyncio_task::create_task(async {});
+/// let mut twice = vec![task, task];
+/// let done = asyncio_task::wait(&mut twice, None, asyncio_task::ReturnWhen::AllCompleted);
+/// ```
+/// ```no_run
+/// let task = asyncio_task::create_task(async {});
+/// let mut once = vec![task];
+/// let done = asyncio_task::wait(&mut once, None, asyncio_task::ReturnWhen::AllCompleted);
+/// ```
+#[cfg(doctest)]
+fn a_task_twice_in_one_wait() {}
+
+/// Behaviour: TSK-71.
+///
+/// ```compile_fail,E0382
+/// let (c, d) = (asyncio_task::create_task(async {}), asyncio_task::create_task(async {}));
+/// let ended = asyncio_task::as_completed([c, c, d]);
+/// ```
+/// ```no_run
+/// let (c, d) = (asyncio_task::create_task(async {}), asyncio_task::create_task(async {}));
+/// let ended = asyncio_task::as_completed([c, d]);
+/// ```
+#[cfg(doctest)]
+fn a_task_twice_in_as_completed() {}
+
 /// Behaviour: TSK-72.
 ///
 /// ```compile_fail,E0277

@@ -1,7 +1,8 @@
 //! `shield`: awaiting a task without cancelling it.
 
 use std::future::poll_fn;
-use std::task::ready;
+
+use asyncio_coro::yield_now;
 
 use crate::join_error::JoinError;
 use crate::task::Task;
@@ -40,9 +41,16 @@ use crate::task::Task;
 /// ```
 pub async fn shield<T>(task: &mut Task<T>) -> Result<T, JoinError> {
     let handle = task.handle();
+    let mut has_waited = false;
     poll_fn(|cx| {
-        ready!(handle.poll_done(cx));
-        std::task::Poll::Ready(handle.take())
+        let polled = handle.poll_done(cx);
+        has_waited |= polled.is_pending();
+        polled
     })
-    .await
+    .await;
+    if has_waited {
+        // In asyncio a callback of the task completes the shield, and whoever awaits that goes on a tick later.
+        yield_now().await;
+    }
+    handle.take()
 }

@@ -155,6 +155,12 @@ impl<F: Future> fmt::Debug for Timed<F> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutError(());
 
+impl TimeoutError {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("timed out")

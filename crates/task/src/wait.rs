@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use asyncio_coro::yield_now;
+
 use crate::join_error::JoinError;
 use crate::members::Members;
 use crate::task::Task;
@@ -69,6 +71,7 @@ async fn ended<T>(tasks: &[Task<T>], return_when: ReturnWhen) {
     let mut members = Members::new();
     let mut left = tasks.len();
     let mut is_over = left == 0;
+    let mut has_waited = false;
     poll_fn(|cx| {
         members.poll(
             cx,
@@ -85,7 +88,15 @@ async fn ended<T>(tasks: &[Task<T>], return_when: ReturnWhen) {
                 };
             },
         );
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
+        if is_over {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        Poll::Pending
     })
     .await;
+    if has_waited {
+        // In asyncio a callback of the last task wakes whoever waits, who goes on a tick after that.
+        yield_now().await;
+    }
 }
