@@ -311,6 +311,9 @@ pub(crate) struct Sources {
     /// Tells the tenants of a slot apart: a descriptor that was closed too early, while a copy of it lives on in
     /// another process, goes on to report events under its old key.
     tenant: Cell<usize>,
+    /// By the number of a descriptor, the key of what was registered under it last. If a file was closed too early, another
+    /// one may have its number by now, and what is left of the first must not touch that.
+    latest: RefCell<Vec<usize>>,
 }
 
 impl Sources {
@@ -330,6 +333,22 @@ impl Sources {
     pub(crate) fn take(&self) -> Vec<Rc<dyn IoHandler>> {
         let sources: Vec<_> = self.slots.borrow_mut().drain().collect();
         sources.into_iter().filter_map(|source| source.handler.take()).collect()
+    }
+
+    /// Notes who has a number now.
+    fn note(&self, fd: RawFd, key: usize) {
+        let mut latest = self.latest.borrow_mut();
+        // A descriptor that was registered has no negative number.
+        let at = fd as usize;
+        if latest.len() <= at {
+            latest.resize(at + 1, usize::MAX);
+        }
+        latest[at] = key;
+    }
+
+    /// Is the number still that of the file which was registered under it?
+    fn has_number(&self, source: &Source) -> bool {
+        self.latest.borrow().get(source.fd as usize) == Some(&source.key)
     }
 
     fn next_key(&self, slot: usize) -> usize {
@@ -359,13 +378,16 @@ impl Inner {
         self.register_as(fd, handler, |selector, key| selector.register_level(fd, key, interest))
     }
 
-    /// Changes what was [registered level-triggered](Self::register_level).
+    /// Changes what was [registered level-triggered](Self::register_level). `NotFound`: the file was closed meanwhile.
     pub(crate) fn set_interest(
         &self,
         registration: &Registration,
         interest: Ready,
     ) -> io::Result<()> {
         let source = &registration.source;
+        if !self.sources.has_number(source) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         match &mut *self.selector.borrow_mut() {
             Some(selector) => selector.set_interest(source.fd, source.key, interest),
             None => Err(io::Error::other(LoopClosed::of(&self.shared))),
@@ -400,6 +422,7 @@ impl Inner {
             queued: Cell::default(),
         });
         slot.insert(source.clone());
+        self.sources.note(source.fd, key);
         Ok(Registration { source })
     }
 
@@ -409,8 +432,8 @@ impl Inner {
         // Not there any more once the loop was closed.
         if slots.get(slot).is_some_and(|registered| Rc::ptr_eq(registered, source)) {
             slots.remove(slot);
-            if self.is_parents() {
-                // What the parent waits for is not ours to take out.
+            if self.is_parents() || !self.sources.has_number(source) {
+                // What the parent waits for is not ours to take out, nor is the file that has the number now.
                 return;
             }
             if let Some(selector) = &mut *self.selector.borrow_mut() {

@@ -236,6 +236,57 @@ fn a_number_that_was_closed_and_given_to_another_file_can_be_watched_anew() {
     });
 }
 
+/// Runs a test with what is left of a closed descriptor's reader, and an `IoHandle` whose file has its number now.
+fn after_the_reader_of_a_dead_file(test: impl Fn(&EventLoop, &IoHandle<UnixStream>)) {
+    let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();
+    clock.set_deadlock_grace(std::time::Duration::ZERO);
+    let inside = event_loop.clone();
+    event_loop
+        .run_until_complete(async move {
+            let (dead, _theirs) = pair();
+            let number = dead.as_raw_fd();
+            inside.add_reader(&dead, || unreachable!("it is dead")).unwrap();
+            drop(dead); // and nobody says so
+            let mut others = Vec::new();
+            let (ours, mut theirs) = loop {
+                let (ours, theirs) = pair();
+                if ours.as_raw_fd() == number {
+                    break (ours, theirs);
+                }
+                others.push((ours, theirs));
+                assert!(others.len() < 1_000, "somebody else got the number");
+            };
+            let handle = IoHandle::new(ours).unwrap();
+            let mut buffer = [0; 1];
+            let nothing = handle.read_with(|mut stream| stream.read(&mut buffer));
+            assert!(futures_lite::future::poll_once(nothing).await.is_none());
+            test(&inside, &handle);
+            inside.call_soon(move || {
+                theirs.write_all(b"x").unwrap();
+                drop(others);
+            });
+            handle.read_with(|mut stream| stream.read(&mut buffer)).await.unwrap();
+            assert_eq!(&buffer, b"x");
+        })
+        .unwrap();
+}
+
+#[test]
+fn removing_the_reader_of_a_dead_file_leaves_the_handle_that_has_its_number_alone() {
+    after_the_reader_of_a_dead_file(|event_loop, handle| {
+        assert!(event_loop.remove_reader(handle.get_ref()), "that of the dead one");
+        assert!(!event_loop.remove_reader(handle.get_ref()));
+    });
+}
+
+#[test]
+fn a_number_that_a_handle_has_by_now_takes_no_callback_in_place_of_the_dead_files() {
+    after_the_reader_of_a_dead_file(|event_loop, handle| {
+        let error = event_loop.add_writer(handle.get_ref(), || ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    });
+}
+
 #[test]
 fn a_regular_file_cannot_be_watched() {
     on_each_selector(|event_loop| {
