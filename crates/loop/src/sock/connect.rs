@@ -75,9 +75,10 @@ fn outcome(socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// A Unix socket says `WouldBlock` when the listener's backlog is full; no edge would tell when it is not any more, so
+/// Goes the attempt on, this one or an earlier one that was given up? A Unix socket says `WouldBlock` when the listener's backlog is full; no edge would tell when it is not any more, so
 /// that is an error like any other.
 fn is_in_progress(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(Errno::INPROGRESS.raw_os_error()) || code == Some(Errno::INTR.raw_os_error())
+    [Errno::INPROGRESS, Errno::ALREADY, Errno::INTR]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
