@@ -15,7 +15,8 @@ use crate::running::Running;
 ///
 /// The loop is running during each tick and at no other time. What the host does with the loop between ticks
 /// (`call_soon`, `call_later`, waking a task), what other threads send, and what happens to registered descriptors makes
-/// the guest's descriptor readable, so the host needs to watch nothing else. Between ticks the loop may also be run as
+/// the guest's descriptor readable, so the host needs to watch nothing else; it is readable from the start
+/// if the loop has anything to do. Between ticks the loop may also be run as
 /// usual.
 ///
 /// A host that runs inside another event loop of this crate gets [`RunError::Nested`]: two of them cannot run in one
@@ -73,7 +74,11 @@ impl Guest {
             None => return Err(io::Error::other(crate::LoopClosed::new())),
         };
         inner.guests.set(inner.guests.get() + 1);
-        inner.shared.fall_asleep(|| true);
+        let is_idle = inner.shared.fall_asleep(|| true) && inner.ready.is_empty();
+        if !is_idle || !inner.timers.borrow().is_empty() {
+            // The host knows of no deadline yet: a first tick is due.
+            inner.shared.announce();
+        }
         Ok(Self { event_loop: event_loop.clone(), fd })
     }
 
@@ -144,7 +149,9 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let inner = self.event_loop.inner();
         inner.guests.set(inner.guests.get() - 1);
-        inner.shared.wake_up();
+        if inner.guests.get() == 0 {
+            inner.shared.wake_up();
+        }
     }
 }
 

@@ -202,6 +202,40 @@ fn a_closed_loop_has_no_guests() {
 }
 
 #[test]
+fn a_new_guest_that_has_anything_to_do_wants_a_first_tick() {
+    let from_a_thread = |event_loop: &EventLoop| {
+        let handle = event_loop.handle();
+        thread::spawn(move || handle.call_soon_threadsafe(|| ()).unwrap()).join().unwrap();
+    };
+    let queued = |event_loop: &EventLoop| drop(event_loop.call_soon(|| ()));
+    let timer = |event_loop: &EventLoop| drop(event_loop.call_later(Duration::ZERO, || ()));
+    let nothing = |_: &EventLoop| ();
+    let works: [(&dyn Fn(&EventLoop), bool); 4] =
+        [(&from_a_thread, true), (&queued, true), (&timer, true), (&nothing, false)];
+    for (work, is_due) in works {
+        for event_loop in [EventLoop::new().unwrap(), portable_loop().unwrap()] {
+            work(&event_loop);
+            let guest = Guest::new(&event_loop).unwrap();
+            assert_eq!(is_readable(&guest, NOT_AT_ALL), is_due);
+        }
+    }
+}
+
+#[test]
+fn a_guest_is_told_of_everything_when_another_one_of_the_loop_has_gone() {
+    for guest in guests() {
+        let another = Guest::new(guest.event_loop()).unwrap();
+        for _ in 0..3 {
+            let _ = guest.tick(NOT_AT_ALL).unwrap();
+        }
+        drop(another);
+        let handle = guest.event_loop().handle();
+        thread::spawn(move || handle.call_soon_threadsafe(|| ()).unwrap()).join().unwrap();
+        assert!(is_readable(&guest, NOT_AT_ALL));
+    }
+}
+
+#[test]
 fn a_loop_whose_guest_is_gone_is_as_before() {
     let event_loop = EventLoop::new().unwrap();
     drop(Guest::new(&event_loop).unwrap());
