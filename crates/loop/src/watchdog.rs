@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::debug::log_warning;
 use crate::event_loop::EventLoop;
+use crate::fork::Generation;
 use crate::observe::Observer;
 use crate::work::Work;
 
@@ -70,7 +71,8 @@ impl EventLoop {
         limit: Duration,
         report: impl Fn(&Stall) + Send + 'static,
     ) -> io::Result<()> {
-        let watch = Arc::new(Watch::default());
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let watch = Arc::new(Watch { state, changed, generation: Generation::now() });
         let watched = watch.clone();
         let name = String::from("asyncio-watchdog");
         // It ends by itself, and `report` may wait for something of this thread: nobody joins it.
@@ -151,6 +153,9 @@ impl Watchdog {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        if self.0.generation.is_over() {
+            return;
+        }
         self.0.lock().is_over = true;
         self.0.changed.notify_one();
     }
@@ -161,16 +166,20 @@ pub(crate) struct Step(Arc<Watch>);
 
 impl Drop for Step {
     fn drop(&mut self) {
+        if self.0.generation.is_over() {
+            return;
+        }
         let ended = self.0.lock().running.take();
         drop(ended);
     }
 }
 
 /// What the loop and the thread share.
-#[derive(Default)]
 struct Watch {
     state: Mutex<WatchState>,
     changed: Condvar,
+    /// The process that has the thread. In the child of a fork the thread may have left the mutex locked for ever.
+    generation: Generation,
 }
 
 #[derive(Default)]
