@@ -1,7 +1,8 @@
-#![expect(unsafe_code, reason = "socket2 receives into memory that need not be initialised")]
 //! Receiving.
 //!
-//! Invariant R1: `Socket::recv` and `Socket::recv_from` of socket2 promise to write no uninitialised bytes to the buffer.
+//! Invariant R1: `Socket::recv` of socket2, and its forms with an address and flags, promise to write no uninitialised bytes
+//! to the buffer.
+#![expect(unsafe_code, reason = "socket2 receives into memory that need not be initialised")]
 
 use std::io;
 use std::mem::MaybeUninit;

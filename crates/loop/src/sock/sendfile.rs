@@ -20,6 +20,8 @@ use crate::watched::Direction;
 /// disk. Where it cannot (another system than Linux, a file that has no pages to send), blocks of 256 KiB are read and
 /// sent instead if `fallback` says so.
 ///
+/// The socket is set to non-blocking mode, since sendfile(2) has no flag for it.
+///
 /// The file's position is moved behind what was sent, also on an error and when this is cancelled.
 ///
 /// # Errors
