@@ -177,7 +177,8 @@ impl Inner {
         let is_over = Instant::now() >= end;
         self.sleep(if is_over { Wait::Poll } else { Wait::Until(end) }, || true)
             .map_err(RunError::Os)?;
-        if is_over && self.ready.is_empty() && self.shared.is_empty() {
+        let may_go_on = self.has_signals() || !self.ready.is_empty() || !self.shared.is_empty();
+        if is_over && !may_go_on {
             return Err(RunError::Deadlock(Deadlock::new(self)));
         }
         Ok(())

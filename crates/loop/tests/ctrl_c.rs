@@ -384,6 +384,26 @@ const SCENARIOS: &[Row] = &[
         },
     ),
     (
+        "a_runner_that_is_closed_inside_a_run_leaves_ctrl_c_to_that_run",
+        || {
+            let result = run(async {
+                let mut runner = Runner::new();
+                runner.get_loop().unwrap();
+                assert!(runner.close().is_clean());
+                say("waiting");
+                pending::<()>().await;
+            });
+            say(if matches!(result, Err(RunError::Interrupted(_))) { "interrupted" } else { "?" });
+            ExitCode::SUCCESS
+        },
+        |mut scenario| {
+            scenario.expect("waiting");
+            scenario.interrupt();
+            scenario.expect("interrupted");
+            assert_eq!(scenario.end().code(), Some(0));
+        },
+    ),
+    (
         "another_error_of_run_is_printed_and_exits_with_one",
         || {
             let result = run(async {

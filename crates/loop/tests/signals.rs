@@ -256,6 +256,26 @@ const SCENARIOS: &[Row] = &[
         SUCCEEDS,
     ),
     (
+        "a_signal_that_has_come_is_no_deadlock",
+        || {
+            let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();
+            clock.set_deadlock_grace(std::time::Duration::ZERO);
+            let heard = event_loop.run_until_complete(async {
+                let mut signals = signals([Signal::SIGUSR1]).unwrap();
+                raise(Kind::USR1);
+                signals.next().await
+            });
+            assert_eq!(heard.unwrap(), Some(Signal::SIGUSR1));
+            let result = testing::run_with(&event_loop, async {
+                raise(Kind::INT);
+                asyncio_coro::try_finally(pending::<()>(), pending::<()>).await;
+            });
+            assert!(matches!(result, Err(RunError::Deadlock(_))), "that Ctrl-C has been looked at");
+            ExitCode::SUCCESS
+        },
+        SUCCEEDS,
+    ),
+    (
         "a_process_ends_while_loops_of_other_threads_go_on",
         || {
             let (ready, is_ready) = mpsc::channel();

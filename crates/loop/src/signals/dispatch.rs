@@ -8,11 +8,12 @@ use std::task::Waker;
 
 use asyncio_coro::context::Captured;
 
+use super::ctrl_c::LookAfterCtrlC;
 use super::error::SignalError;
 use super::process::Listener;
 use super::signal::Signal;
 use crate::error::LoopClosed;
-use crate::event_loop::{EventLoop, Inner};
+use crate::event_loop::{EventLoop, Inner, Interrupt};
 use crate::handle::{call, callback_at};
 
 /// What a loop has to do with signals.
@@ -154,6 +155,14 @@ impl Inner {
         if pending != 0 {
             self.dispatch(pending);
         }
+    }
+
+    /// Have signals come that were not looked at? Ctrl-C too, where it is this loop's.
+    pub(crate) fn has_signals(&self) -> bool {
+        let is_told = self.signals.listener.get().is_some_and(Listener::has_pending);
+        let expects_ctrl_c =
+            matches!(self.interrupt.get(), Interrupt::CancelsMain | Interrupt::EndsShutdown);
+        is_told || (expects_ctrl_c && LookAfterCtrlC::has_come())
     }
 
     #[cold]

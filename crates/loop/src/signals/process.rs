@@ -97,9 +97,14 @@ impl Listener {
         self.wanted.load(Ordering::Relaxed)
     }
 
+    /// Have signals come since the last look?
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) != 0
+    }
+
     /// The signals that came since the last call.
     pub(crate) fn take_pending(&self) -> u64 {
-        if self.pending.load(Ordering::Relaxed) == 0 {
+        if !self.has_pending() {
             return 0;
         }
         self.pending.swap(0, Ordering::SeqCst)
@@ -126,9 +131,12 @@ impl Listener {
 pub(super) struct MainListener(Generation);
 
 impl MainListener {
-    /// None where somebody else has SIGINT.
+    /// None where somebody else has SIGINT: the program, or a `run` inside of which a runner is closed.
     pub(super) fn take(wake_fd: impl FnOnce() -> io::Result<RawFd>) -> Option<Self> {
         let table = TABLE.lock();
+        if MAIN_WAKE_FD.load(Ordering::SeqCst) >= 0 {
+            return None;
+        }
         if table.before(Signal::SIGINT)?.sa_sigaction != libc::SIG_DFL {
             return None;
         }
