@@ -46,7 +46,8 @@ pub use crate::clock::ClockMode;
 ///
 /// # Errors
 ///
-/// As [`run`](crate::run()).
+/// As [`run`](crate::run()), and [`Deadlock`](RunError::Deadlock) when nothing could wake the loop any more and nothing has
+/// for 10 s of real time; a [`virtual_loop`] can be told [not to wait so long](VirtualClock::set_deadlock_grace).
 ///
 /// # Examples
 ///

@@ -88,7 +88,8 @@ pub fn timeout_at<F: IntoFuture>(
 /// arguments.
 ///
 /// A [`Task`](crate::Task) that takes too long is cancelled and has ended when the error is given; with a `delay` of zero
-/// one that has not begun never does. Wrap it in [`shield`](crate::shield) to leave it running.
+/// one that has not begun never does, while a future that is no task is always polled once. Wrap a task in
+/// [`shield`](crate::shield) to leave it running.
 ///
 /// # Errors
 ///

@@ -8,6 +8,9 @@ use crate::event_loop::Inner;
 /// What was blocked when nothing could wake a loop with a virtual clock any more: a
 /// [`RunError`](crate::RunError::Deadlock).
 ///
+/// The main future is dropped then: cleanups that it owes are skipped and reported. Tasks are cancelled and clean up, as at
+/// every end of a run.
+///
 /// # Examples
 ///
 /// ```

@@ -11,6 +11,9 @@ use crate::work::Work;
 /// among themselves, which [`call_soon`](EventLoop::call_soon) and [`call_at`](EventLoop::call_at) promise. A later
 /// call starts again with its own seed.
 ///
+/// The children of a task group run inside the steps of the task that has the group, in the order in which they were woken:
+/// they keep that order among themselves. To have two coroutines change places, make each a task of the loop.
+///
 /// # Examples
 ///
 /// ```

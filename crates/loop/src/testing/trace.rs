@@ -18,6 +18,8 @@ use crate::work::Work;
 /// It grows with every step and callback, so it is for tests. Two traces are equal when the same ran in the same order
 /// at the same times: on a virtual clock, two runs of one program with one [seed](super::shuffle) give equal ones.
 ///
+/// The children of a task group run inside the steps of the task that has the group, and have no lines of their own.
+///
 /// # Examples
 ///
 /// ```
