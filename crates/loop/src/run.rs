@@ -49,6 +49,9 @@ use crate::work::Work;
 /// On the main thread, and unless the program handles SIGINT itself, the first Ctrl-C cancels `main`, and the second one
 /// ends the process at once. A Ctrl-C while the loop shuts down ends the waiting.
 ///
+/// [`Config::run`](crate::Config::run) does the same, told how: debug mode, another loop, other grace periods. A
+/// [`Runner`](crate::Runner) runs several futures on one loop.
+///
 /// # Errors
 ///
 /// - [`Interrupted`](RunError::Interrupted): `main` was cancelled by Ctrl-C and has unwound, or Ctrl-C came while the
