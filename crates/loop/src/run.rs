@@ -47,7 +47,7 @@ use crate::work::Work;
 /// what had to be abandoned is reported. So this returns only when nothing of the program is left on the loop.
 ///
 /// On the main thread, and unless the program handles SIGINT itself, the first Ctrl-C cancels `main`, and the second one
-/// ends the process at once. A Ctrl-C while the loop shuts down ends the waiting.
+/// ends the process at once, also while the loop shuts down. A first Ctrl-C that comes only then ends the waiting.
 ///
 /// [`Config::run`](crate::Config::run) does the same, told how: debug mode, another loop, other grace periods. A
 /// [`Runner`](crate::Runner) runs several futures on one loop.
