@@ -98,6 +98,41 @@ fn a_cancelled_getter_passes_its_notification_on() {
 }
 
 #[test]
+fn a_getter_that_gives_up_takes_no_wake_up_with_it() {
+    check(2, || {
+        let queue = queue(0);
+        let putter = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.put_nowait(1).unwrap())
+        };
+        let getter = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.get_blocking().unwrap())
+        };
+        match queue.get_timeout(Duration::ZERO) {
+            Ok(item) => queue.put_nowait(item).unwrap(),
+            Err(error) => assert_eq!(error, GetError::Empty),
+        }
+        putter.join().unwrap();
+        assert_eq!(getter.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_putter_that_gives_up_has_put_nothing_and_one_that_does_not_has_put_it_once() {
+    check(3, || {
+        let queue = queue(1);
+        queue.put_nowait(1).unwrap();
+        let other = queue.clone();
+        let getter = thread::spawn(move || assert_eq!(other.get_nowait(), Ok(1)));
+        let put = queue.put_timeout(2, Duration::ZERO);
+        getter.join().unwrap();
+        assert_eq!(queue.get_nowait().is_ok(), put.is_ok());
+        assert_eq!(queue.get_nowait(), Err(GetError::Empty));
+    });
+}
+
+#[test]
 fn a_join_never_misses_the_last_task_done() {
     check(3, || {
         let queue = queue(1);

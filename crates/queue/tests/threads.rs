@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use asyncio_queue::sync::Queue;
 use asyncio_queue::{GetError, PutError, QueueShutDown};
@@ -111,6 +112,73 @@ fn a_thread_pool_and_a_loop_share_a_queue() {
         assert_eq!(block_on(zip(feed, collect)).1, 338_350);
     });
     jobs.join_blocking();
+}
+
+#[test]
+fn a_call_with_a_timeout_gives_up_hands_the_item_back_and_leaves_no_trace() {
+    let (soon, long) = (Duration::from_millis(1), Duration::from_secs(60));
+    let queue = Queue::new(1);
+    assert_eq!(queue.get_timeout(soon), Err(GetError::Empty));
+    assert_eq!(queue.put_timeout(1, Duration::ZERO), Ok(()));
+    assert_eq!(queue.put_timeout(2, soon), Err(PutError::Full(2)));
+    let statistics = queue.statistics();
+    assert_eq!((statistics.getters, statistics.putters, statistics.unfinished), (0, 0, 1));
+    thread::scope(|scope| {
+        let put = scope.spawn(|| queue.put_timeout(3, long));
+        assert_eq!(queue.get_timeout(Duration::MAX), Ok(1));
+        assert_eq!(put.join().unwrap(), Ok(()));
+        assert_eq!(queue.get_timeout(long), Ok(3));
+        let get = scope.spawn(|| queue.get_timeout(Duration::MAX));
+        queue.shutdown(false);
+        assert_eq!(get.join().unwrap(), Err(GetError::ShutDown));
+    });
+    assert_eq!(queue.get_timeout(long), Err(GetError::ShutDown));
+    assert_eq!(queue.put_timeout(4, Duration::MAX), Err(PutError::ShutDown(4)));
+}
+
+#[test]
+fn those_who_give_up_lose_no_item_and_no_wake_up_of_those_who_do_not() {
+    const EACH: u64 = 20_000;
+    let (queue, instant) = (Queue::new(2), Duration::from_nanos(1));
+    let sum = thread::scope(|scope| {
+        let producers = [true, false].map(|is_patient| {
+            let queue = &queue;
+            scope.spawn(move || {
+                for item in 0..EACH {
+                    if is_patient {
+                        queue.put_blocking(item).unwrap();
+                    } else {
+                        while queue.put_timeout(item, instant).is_err() {}
+                    }
+                }
+            })
+        });
+        let consumers = [true, false].map(|is_patient| {
+            let queue = &queue;
+            scope.spawn(move || {
+                let mut sum = 0;
+                loop {
+                    let got = if is_patient {
+                        queue.get_blocking().map_err(|_| GetError::ShutDown)
+                    } else {
+                        queue.get_timeout(instant)
+                    };
+                    match got {
+                        Ok(item) => sum += item,
+                        Err(GetError::ShutDown) => return sum,
+                        Err(_) => {}
+                    }
+                }
+            })
+        });
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        queue.shutdown(false);
+        consumers.map(|consumer| consumer.join().unwrap()).iter().sum::<u64>()
+    });
+    assert_eq!(sum, EACH * (EACH - 1));
+    assert_eq!((queue.statistics().getters, queue.statistics().putters), (0, 0));
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! So at least one of the two sees the other. What is lost with a listener that was notified and is dropped,
 //! the event itself passes on.
 
+use std::time::Instant;
+
 use super::parts::{AtomicU64, AtomicUsize, Event, Listener, Ordering, fence};
 
 /// A line of waiters, first in, first out.
@@ -54,6 +56,27 @@ impl Line {
             listener.wait();
             if let Some(taken) = attempt() {
                 return taken;
+            }
+        }
+    }
+
+    /// As [`wait_blocking`](Self::wait_blocking), until `deadline`; `None` if that came first.
+    pub(super) fn wait_until<T>(
+        &self,
+        deadline: Instant,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let _waiter = self.count();
+        loop {
+            let listener = self.event.listen();
+            fence(Ordering::SeqCst);
+            if let Some(taken) = attempt() {
+                return Some(taken);
+            }
+            // One that is notified too late is notified nevertheless, or passes that on.
+            listener.wait_deadline(deadline)?;
+            if let Some(taken) = attempt() {
+                return Some(taken);
             }
         }
     }

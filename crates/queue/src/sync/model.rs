@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
@@ -206,10 +207,17 @@ impl Drop for EventListener {
 /// Waiting with the thread.
 pub(super) trait Listener {
     fn wait(self);
+    fn wait_deadline(self, deadline: Instant) -> Option<()>;
 }
 
 impl Listener for EventListener {
     fn wait(self) {
         loom::future::block_on(self);
+    }
+
+    /// There is no clock: the deadline comes wherever another thread does not come first.
+    fn wait_deadline(self, _: Instant) -> Option<()> {
+        loom::thread::yield_now();
+        matches!(self.leave(), Some(Standing::Notified)).then_some(())
     }
 }

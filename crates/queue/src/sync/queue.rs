@@ -1,6 +1,7 @@
 //! A queue that threads and loops share.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::line::Line;
 use super::parts::{AtomicUsize, ConcurrentQueue, Ordering, PopError, PushError};
@@ -9,7 +10,7 @@ use crate::error::{GetError, PutError, QueueShutDown, TaskDoneError};
 /// A first-in-first-out queue between threads, of which any may run a loop.
 ///
 /// What it does it does as [`Queue`](crate::Queue), and it is `Send + Sync`: each call that may wait has a form
-/// that suspends the task and one that blocks the thread. Share it in an [`Arc`](std::sync::Arc). A waiter that
+/// that suspends the task and one that blocks the thread; `put_timeout` and `get_timeout` block it for a time. Share it in an [`Arc`](std::sync::Arc). A waiter that
 /// was woken in vain, since another thread was quicker, goes to the end of the line. It has no other order of
 /// items, no reserved room, no batches and no stream.
 ///
@@ -101,6 +102,38 @@ impl<T> Queue<T> {
         }
     }
 
+    /// As [`put_blocking`](Self::put_blocking), but waits for room at most for `timeout` of real time.
+    ///
+    /// # Errors
+    ///
+    /// - [`PutError::Full`] with the item, if it still is when the time is over.
+    /// - [`PutError::ShutDown`] with the item, if the queue is shut down, or is while this waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncio_queue::{PutError, sync::Queue};
+    /// # use std::time::Duration;
+    /// let queue = Queue::new(1);
+    /// assert_eq!(queue.put_timeout("a", Duration::ZERO), Ok(()));
+    /// assert_eq!(queue.put_timeout("b", Duration::from_millis(1)), Err(PutError::Full("b")));
+    /// ```
+    #[doc(alias = "send_timeout")]
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
+        let item = match self.put_nowait(item) {
+            Err(PutError::Full(item)) => item,
+            done => return done,
+        };
+        let Some(deadline) = Instant::now().checked_add(timeout) else {
+            return self.put_blocking(item).map_err(|QueueShutDown(item)| PutError::ShutDown(item));
+        };
+        let mut item = Some(item);
+        match self.putters.wait_until(deadline, || self.try_put(&mut item)) {
+            Some(result) => result.map_err(|QueueShutDown(item)| PutError::ShutDown(item)),
+            None => Err(PutError::Full(item.expect("a failed attempt puts it back"))),
+        }
+    }
+
     /// Puts `item` in if there is room.
     ///
     /// # Errors
@@ -163,6 +196,33 @@ impl<T> Queue<T> {
             Some(result) => result,
             None => self.getters.wait_blocking(|| self.try_get()),
         }
+    }
+
+    /// As [`get_blocking`](Self::get_blocking), but waits for an item at most for `timeout` of real time.
+    ///
+    /// # Errors
+    ///
+    /// - [`GetError::Empty`]: there still is none when the time is over.
+    /// - [`GetError::ShutDown`]: there is none, and none will come.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use asyncio_queue::{GetError, sync::Queue};
+    /// # use std::time::Duration;
+    /// let queue = Queue::new(1);
+    /// assert_eq!(queue.get_timeout(Duration::from_millis(1)), Err(GetError::Empty));
+    /// queue.put_nowait("a").unwrap();
+    /// assert_eq!(queue.get_timeout(Duration::ZERO), Ok("a"));
+    /// ```
+    #[doc(alias = "recv_timeout")]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
+        let result = match (self.try_get(), Instant::now().checked_add(timeout)) {
+            (Some(result), _) => Some(result),
+            (None, None) => Some(self.get_blocking()),
+            (None, Some(deadline)) => self.getters.wait_until(deadline, || self.try_get()),
+        };
+        result.ok_or(GetError::Empty)?.map_err(|QueueShutDown(())| GetError::ShutDown)
     }
 
     /// Takes the next item out if there is one.
