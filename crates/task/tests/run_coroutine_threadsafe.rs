@@ -3,10 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -149,6 +151,33 @@ fn a_coroutine_that_catches_the_cancel_goes_on_and_its_value_is_dropped_on_the_l
     });
 }
 
+#[test]
+fn whoever_waits_hears_of_the_result_when_the_coroutine_is_gone() {
+    /// Ready at once; a hand-written future, since an async block that has ended holds nothing any more.
+    struct Holds(Arc<()>);
+    impl Future for Holds {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let (held, holders) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+    let future = event_loop.handle().run_coroutine_threadsafe({
+        let held = held.clone();
+        move || Holds(held)
+    });
+    future.add_done_callback({
+        let (held, holders) = (held.clone(), holders.clone());
+        move |_| holders.store(Arc::strong_count(&held), Ordering::SeqCst)
+    });
+    testing::run_once(&event_loop).unwrap();
+    testing::run_once(&event_loop).unwrap();
+    assert!(future.done());
+    assert_eq!(holders.load(Ordering::SeqCst), 2, "this test and the callback");
+    event_loop.close().unwrap();
+}
+
 /// Behaviour: TSK-107.
 #[test]
 fn submitted_and_cancelled_on_the_loop_itself_both_sides_are_cancelled() {
@@ -185,9 +214,15 @@ fn submitted_and_cancelled_on_the_loop_itself_both_sides_are_cancelled() {
 #[test]
 fn a_future_cancelled_before_the_loop_hears_of_it_makes_no_coroutine() {
     let event_loop = EventLoop::new().unwrap();
-    let future = event_loop.handle().run_coroutine_threadsafe(|| async { unreachable!() });
+    let is_made = Arc::new(AtomicBool::new(false));
+    let made = is_made.clone();
+    let future = event_loop.handle().run_coroutine_threadsafe(move || {
+        made.store(true, Ordering::SeqCst);
+        async { unreachable!() }
+    });
     assert!(future.cancel());
     testing::run_once(&event_loop).unwrap();
+    assert!(!is_made.load(Ordering::SeqCst));
     let later = event_loop.handle().run_coroutine_threadsafe(|| async { 1 });
     assert_eq!(event_loop.run_until_complete(later).unwrap(), Ok(1));
 }
@@ -538,7 +573,7 @@ fn a_coroutine_cancelled_anywhere_has_cleaned_up_when_its_future_says_so() {
 /// A coroutine is any future.
 #[test]
 fn what_is_made_may_be_any_future_and_is_made_on_the_loops_thread() {
-    fn boxed() -> std::pin::Pin<Box<dyn Future<Output = thread::ThreadId>>> {
+    fn boxed() -> Pin<Box<dyn Future<Output = thread::ThreadId>>> {
         let made_by = thread::current().id();
         Box::pin(async move { made_by })
     }
