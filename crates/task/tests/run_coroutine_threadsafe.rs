@@ -154,7 +154,9 @@ fn a_coroutine_that_catches_the_cancel_goes_on_and_its_value_is_dropped_on_the_l
 #[test]
 fn whoever_waits_hears_of_the_result_when_the_coroutine_is_gone() {
     /// Ready at once; a hand-written future, since an async block that has ended holds nothing any more.
-    struct Holds(Arc<()>);
+    struct Holds {
+        _held: Arc<()>,
+    }
     impl Future for Holds {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -165,7 +167,7 @@ fn whoever_waits_hears_of_the_result_when_the_coroutine_is_gone() {
     let (held, holders) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
     let future = event_loop.handle().run_coroutine_threadsafe({
         let held = held.clone();
-        move || Holds(held)
+        move || Holds { _held: held }
     });
     future.add_done_callback({
         let (held, holders) = (held.clone(), holders.clone());
