@@ -1,7 +1,6 @@
 """Tasks, callbacks and timers take their turns in one queue, first in, first out."""
 
 import asyncio
-import time
 
 
 async def main(log):
@@ -49,7 +48,7 @@ async def main(log):
     loop.call_later(0.01, callback, "timer at 1", 1)
     never = loop.call_later(0.015, callback, "never", 0)
     never.cancel()
-    time.sleep(0.05)
+    loop.advance(0.05)
     loop.call_soon(callback, "callback before the timers", 0)
     log("time has passed")
     await late
