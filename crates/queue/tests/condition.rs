@@ -3,12 +3,14 @@
 mod driver;
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
-use asyncio_queue::{Condition, Lock};
+use asyncio_queue::{Condition, Lock, LockGuard};
 use futures_lite::future::yield_now;
 use support::{Log, Tasks, World, block_on, cancel_everywhere, poll};
 
@@ -183,6 +185,33 @@ fn a_shared_lock_shows_on_both_sides() {
     assert!(std::ptr::eq(condition.lock(), &*lock));
     assert!(!condition.into_lock().locked());
     assert_eq!(*lock.acquire_nowait().unwrap(), 1);
+}
+
+/// An executor may poll inside of a wake: then the release itself brings the notification.
+#[test]
+fn who_gets_the_lock_by_the_release_of_a_wait_can_notify_that_wait() {
+    type Acquire = Pin<Box<dyn Future<Output = LockGuard<'static, ()>>>>;
+    thread_local! {
+        static CONDITION: &'static Condition = Box::leak(Box::default());
+        static ACQUIRE: RefCell<Option<Acquire>> = const { RefCell::new(None) };
+    }
+    struct PollsAtOnce;
+    impl Wake for PollsAtOnce {
+        fn wake(self: Arc<Self>) {
+            let mut acquire = ACQUIRE.take().unwrap();
+            let Poll::Ready(guard) = poll(acquire.as_mut()) else { panic!("it is free") };
+            CONDITION.with(|condition| *condition).notify(&guard, 1);
+        }
+    }
+    let condition = CONDITION.with(|condition| *condition);
+    let guard = condition.acquire_nowait().unwrap();
+    let mut acquire: Acquire = Box::pin(condition.acquire());
+    let waker = Waker::from(Arc::new(PollsAtOnce));
+    assert!(acquire.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    ACQUIRE.set(Some(acquire));
+    let mut wait = pin!(condition.wait(guard));
+    assert!(poll(wait.as_mut()).is_pending());
+    assert!(poll(wait).is_ready());
 }
 
 #[test]
