@@ -11,9 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_cancel_everywhere::on_loop;
+use asyncio_coro::{catch_cancel, current_task};
 use asyncio_loop::{
-    IoHandle, run, sock_accept, sock_connect, sock_recv, sock_recv_into, sock_recvfrom,
-    sock_recvfrom_into, sock_sendall, sock_sendto, testing,
+    EventLoop, IoHandle, get_running_loop, run, sock_accept, sock_connect, sock_recv,
+    sock_recv_into, sock_recvfrom, sock_recvfrom_into, sock_sendall, sock_sendto, testing,
 };
 use futures_lite::future::{or, poll_once, yield_now, zip};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -94,7 +95,23 @@ fn a_request_goes_out_and_its_answer_comes_back_over_tcp_and_unix() {
     over_unix.join().unwrap();
 }
 
-/// Behaviour: SCK-03, EVT-14.
+/// Behaviour: EVT-14.
+#[test]
+fn a_receive_that_is_cancelled_ends_at_once_and_its_task_may_stop_the_loop() {
+    let event_loop = EventLoop::new().unwrap();
+    let result = event_loop.run_until_complete(async {
+        let (ours, _theirs) = pair();
+        let (this, inside) = (current_task().unwrap(), get_running_loop().unwrap());
+        inside.call_soon(move || assert!(this.cancel()));
+        let received = catch_cancel(sock_recv(&ours, 1)).await;
+        inside.stop();
+        received.is_err()
+    });
+    assert!(result.unwrap(), "cancelled, though nothing came");
+    event_loop.close().unwrap();
+}
+
+/// Behaviour: SCK-03.
 #[test]
 fn a_receive_that_was_given_up_leaves_the_bytes_to_the_next() {
     on_loop(
