@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::thread;
 
@@ -168,4 +169,33 @@ fn without_the_fallback_it_is_an_error_and_nothing_was_sent() {
     drop(socket);
     assert_eq!(collecting.join().unwrap(), b"");
     assert_eq!(file.stream_position().unwrap(), 0);
+}
+
+/// How much of 16 MiB goes in one step of a task to a peer that reads as fast as it can.
+fn sent_in_one_step(send: impl AsyncFn(&Socket, &[u8], &File)) -> usize {
+    let data = vec![7; 16 << 20];
+    let file = file_of(&data);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let (mut theirs, _) = listener.accept().unwrap();
+    let collecting = thread::spawn(move || {
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).unwrap();
+        all.len()
+    });
+    run(async { assert!(poll_once(send(&socket, &data, &file)).await.is_none()) }).unwrap();
+    drop(socket);
+    collecting.join().unwrap()
+}
+
+#[test]
+fn a_peer_that_reads_as_fast_as_it_can_leaves_the_others_their_turns() {
+    let by_file = sent_in_one_step(async |socket, _, file| {
+        sock_sendfile(socket, file, 0, None, false).await.unwrap();
+    });
+    assert!((1..=1 << 20).contains(&by_file), "{by_file} bytes");
+    let from_memory = sent_in_one_step(async |socket, data, _| {
+        sock_sendall(socket, data).await.unwrap();
+    });
+    assert!((1..=1 << 20).contains(&from_memory), "{from_memory} bytes");
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use asyncio_coro::yield_now;
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use socket2::{SockAddr, Socket};
@@ -39,16 +40,24 @@ use crate::watched::Direction;
 pub async fn sock_sendall(socket: &Socket, data: &[u8]) -> io::Result<()> {
     let mut waiting = Waiting::new(socket, Direction::Write);
     let mut rest = data;
-    while !rest.is_empty() {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let block = &rest[..rest.len().min(AT_ONCE)];
         let sent = waiting
             .until_done(|| {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                Ok(retry_on_intr(|| rustix::net::send(socket, rest, flags))?)
+                Ok(retry_on_intr(|| rustix::net::send(socket, block, flags))?)
             })
             .await?;
         rest = &rest[sent..];
+        if rest.is_empty() {
+            return Ok(());
+        }
+        // A peer that reads as fast as we send must not keep the loop to itself.
+        yield_now().await;
     }
-    Ok(())
 }
 
 /// Sends a datagram to `address`, and returns how many bytes that were.
@@ -81,3 +90,6 @@ pub async fn sock_sendall(socket: &Socket, data: &[u8]) -> io::Result<()> {
 pub async fn sock_sendto(socket: &Socket, data: &[u8], address: &SockAddr) -> io::Result<usize> {
     when_writable(socket, || socket.send_to_with_flags(data, address, libc::MSG_DONTWAIT)).await
 }
+
+/// What one call sends at most, in bytes: a fraction of a millisecond; between two calls others have their turn.
+pub(super) const AT_ONCE: usize = 1024 * 1024;

@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
+use asyncio_coro::yield_now;
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
 use socket2::{Socket, Type};
 
 use super::Waiting;
+use super::send::AT_ONCE;
 use crate::watched::Direction;
 
 /// Sends a file, or `count` bytes of it, from `offset` on, and returns how many bytes that were: fewer than `count` where
@@ -67,7 +69,7 @@ pub async fn sock_sendfile(
         Ok(_) => return invalid("only stream sockets send files"),
         Err(error) => return Err(SendfileError::Io { error, sent: 0 }),
     }
-    let first = native_block(socket, file, offset, most(count, NATIVE_BLOCK));
+    let first = native_block(socket, file, offset, most(count, AT_ONCE));
     let first = match first {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
             if !fallback {
@@ -104,7 +106,9 @@ async fn natively(
         if transfer.left == Some(0) {
             return Ok(());
         }
-        let block = most(transfer.left, NATIVE_BLOCK);
+        // A peer that reads as fast as we send must not keep the loop to itself.
+        yield_now().await;
+        let block = most(transfer.left, AT_ONCE);
         result = native_block(waiting.socket, transfer.file, transfer.position(), block);
     }
 }
@@ -193,6 +197,7 @@ async fn by_blocks(
         if read == 0 || transfer.left == Some(0) {
             return Ok(());
         }
+        yield_now().await;
     }
 }
 
@@ -235,8 +240,5 @@ impl Error for SendfileError {
     }
 }
 
-/// What one sendfile(2) may send, in bytes: Linux's own limit is 2 GiB; between two of them other tasks run if the socket
-/// is full, as it is long before that.
-const NATIVE_BLOCK: usize = 1 << 30;
 /// What the fallback reads at once, in bytes, as asyncio does.
 const FALLBACK_BLOCK: usize = 256 * 1024;
