@@ -151,7 +151,7 @@ impl Inner {
             return self.wait_for_external_work().map_err(RunError::Os);
         }
         // Whoever ended external work before we looked has scheduled its result before that.
-        if self.linger().map_err(RunError::Os)? {
+        if self.linger().map_err(RunError::Os)? && !self.has_signals() {
             time.jump_to(deadline);
         }
         Ok(())

@@ -256,16 +256,22 @@ const SCENARIOS: &[Row] = &[
         SUCCEEDS,
     ),
     (
-        "a_signal_that_has_come_is_no_deadlock",
+        "a_signal_that_has_come_is_no_deadlock_and_is_heard_before_the_clock_jumps",
         || {
             let (event_loop, clock) = testing::virtual_loop(testing::ClockMode::AutoJump).unwrap();
             clock.set_deadlock_grace(std::time::Duration::ZERO);
-            let heard = event_loop.run_until_complete(async {
+            let hear = async || {
                 let mut signals = signals([Signal::SIGUSR1]).unwrap();
                 raise(Kind::USR1);
                 signals.next().await
-            });
-            assert_eq!(heard.unwrap(), Some(Signal::SIGUSR1));
+            };
+            assert_eq!(event_loop.run_until_complete(hear()).unwrap(), Some(Signal::SIGUSR1));
+            // Nor a reason for the clock to jump.
+            let start = clock.now();
+            let timer = event_loop.call_later(std::time::Duration::from_secs(3600), || ());
+            assert_eq!(event_loop.run_until_complete(hear()).unwrap(), Some(Signal::SIGUSR1));
+            assert_eq!(clock.now(), start);
+            timer.cancel();
             let result = testing::run_with(&event_loop, async {
                 raise(Kind::INT);
                 asyncio_coro::try_finally(pending::<()>(), pending::<()>).await;
