@@ -14,7 +14,8 @@ impl EventLoop {
     /// In debug mode a callback or a step of a task that takes [`slow_callback_duration`](Self::slow_callback_duration)
     /// or longer is named in the [`log`] at level warn, with how long it took. Where it was created is always known. The
     /// children of a task group run inside the steps of the task that has the group, so it is that task which is named.
-    /// Calls from a wrong thread need no check, they do not compile.
+    /// Calls from a wrong thread need no check, they do not compile; and a future that nobody awaits is named by the compiler
+    /// (`unused_must_use`).
     ///
     /// # Examples
     ///

@@ -78,24 +78,27 @@ fn timers_on_a_clock_that_stands_still_are_counted() {
 #[test]
 fn external_work_is_waited_for() {
     let (event_loop, _clock) = impatient(ClockMode::AutoJump);
-    event_loop
-        .run_until_complete(async {
-            let (work, handle) = {
-                let event_loop = get_running_loop().unwrap();
-                (event_loop.external_work(), event_loop.handle())
-            };
-            let (begin, begun) = mpsc::channel::<()>();
-            let stop = || get_running_loop().unwrap().stop();
-            let thread = thread::spawn(move || {
-                begun.recv().unwrap();
-                handle.call_soon_threadsafe(stop).unwrap();
-                drop(work);
-            });
-            get_running_loop().unwrap().call_soon(move || begin.send(()).unwrap());
-            pending::<()>().await;
-            drop(thread);
-        })
-        .unwrap_err();
+    let result = event_loop.run_until_complete(async {
+        let (work, handle) = {
+            let event_loop = get_running_loop().unwrap();
+            (event_loop.external_work(), event_loop.handle())
+        };
+        let (begin, begun) = mpsc::channel::<()>();
+        let stop = || get_running_loop().unwrap().stop();
+        let thread = thread::spawn(move || {
+            begun.recv().unwrap();
+            // Long enough for a loop that does not wait to say so, most likely.
+            for _ in 0..1_000 {
+                thread::yield_now();
+            }
+            handle.call_soon_threadsafe(stop).unwrap();
+            drop(work);
+        });
+        get_running_loop().unwrap().call_soon(move || begin.send(()).unwrap());
+        pending::<()>().await;
+        drop(thread);
+    });
+    assert!(matches!(result, Err(RunError::Stopped)), "the thread stopped it: {result:?}");
     deadlock(event_loop.run_forever());
 }
 

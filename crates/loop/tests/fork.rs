@@ -146,6 +146,8 @@ const SCENARIOS: &[Row] = &[
         "the_first_ctrl_c_in_a_childs_own_run_cancels_its_main_and_not_the_parents",
         || {
             run(async {
+                // A parent that listens to it itself is no reason for the child's `run` not to hear it.
+                let _listens = signals([Signal::SIGINT]).unwrap();
                 in_child(|| {
                     let result = run(async {
                         raise(Kind::INT);

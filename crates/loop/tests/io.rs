@@ -267,6 +267,26 @@ fn a_new_registration_does_not_get_the_events_of_the_previous_one() {
 }
 
 #[test]
+fn what_a_copy_of_a_closed_descriptor_goes_on_to_report_reaches_nobody_else() {
+    on_each_selector(|event_loop| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let copy = ours.try_clone().unwrap();
+        let first = event_loop.register(ours.as_fd(), Rc::new(OnReady(Log::new()))).unwrap();
+        drop(ours); // too early: the selector cannot be told any more
+        drop(first);
+        let (other, _other_end) = UnixStream::pair().unwrap();
+        let log = Log::new();
+        let second = event_loop.register(other.as_fd(), Rc::new(OnReady(log.clone()))).unwrap();
+        testing::run_once(&event_loop).unwrap();
+        assert_eq!(log.take(), [Ready::WRITE]);
+        theirs.write_all(b"x").unwrap();
+        testing::run_once(&event_loop).unwrap();
+        assert_eq!(log.take(), []);
+        drop((second, copy));
+    });
+}
+
+#[test]
 fn a_panicking_handler_is_reported_and_stays_registered() {
     struct Panics(Cell<usize>);
     impl IoHandler for Panics {

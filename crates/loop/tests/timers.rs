@@ -4,9 +4,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use asyncio_loop::{EventLoop, get_running_loop, testing};
@@ -153,6 +154,31 @@ fn deadlines_from_a_nanosecond_to_ten_years_are_kept_to_the_nanosecond() {
         let stopper = event_loop.clone();
         event_loop.call_later(Duration::from_nanos(1), move || stopper.stop());
         event_loop.run_forever().unwrap();
+        event_loop.close().unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_that_comes_up_before_the_one_that_is_waited_for_is_kept() {
+    on_each_selector(|event_loop| {
+        let (begin, begun) = mpsc::channel();
+        let handle = event_loop.handle();
+        let thread = thread::spawn(move || {
+            begun.recv().unwrap();
+            // Most likely the loop waits for the far one by then.
+            for _ in 0..10 {
+                thread::yield_now();
+            }
+            let soon = || {
+                let event_loop = get_running_loop().unwrap();
+                event_loop.clone().call_later(Duration::from_millis(1), move || event_loop.stop());
+            };
+            handle.call_soon_threadsafe(soon).unwrap();
+        });
+        event_loop.call_later(Duration::from_secs(600), || unreachable!());
+        event_loop.call_soon(move || begin.send(()).unwrap());
+        event_loop.run_forever().unwrap();
+        thread.join().unwrap();
         event_loop.close().unwrap();
     });
 }
