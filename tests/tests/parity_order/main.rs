@@ -6,8 +6,10 @@
 
 mod cancel;
 mod gather;
+mod queue;
 mod ready_queue;
 mod shield;
 mod task_group;
+mod timeout;
 mod twin;
 mod wait;

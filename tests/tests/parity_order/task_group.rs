@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use asyncio::{TaskGroup, catch_cancel, create_task, current_task, sleep, try_finally};
+use asyncio::{
+    ExceptionGroup, TaskGroup, catch_cancel, create_task, current_task, sleep, try_finally,
+};
 
-use crate::twin::{FOR_EVER, Log, ended, same, tick, units};
+use crate::twin::{FOR_EVER, Log, cleaning, ended, py, same, tick, units};
 
 type Outcome = Result<(), &'static str>;
 
@@ -39,7 +41,7 @@ async fn child(
     }
 }
 
-fn log_errors(log: &Log, result: Result<(), asyncio::ExceptionGroup<&'static str>>) {
+fn log_errors(log: &Log, result: Result<(), ExceptionGroup<&'static str>>) {
     for error in result.expect_err("it fails") {
         log.line(format!("error: {error}"));
     }
@@ -106,5 +108,129 @@ fn a_failing_group_unwinds_as_in_cpython() {
         if ended(task).await.cancelled() {
             log.line("holder cancelled");
         }
+    });
+}
+
+#[derive(Debug)]
+enum Failure {
+    One(&'static str),
+    Many(ExceptionGroup<Failure>),
+}
+
+type Outcomes<T> = Result<T, ExceptionGroup<Failure>>;
+
+fn show(log: &Log, group: ExceptionGroup<Failure>, depth: usize) {
+    for error in group {
+        match error {
+            Failure::One(name) => log.line(format!("{}error: {name}", "  ".repeat(depth))),
+            Failure::Many(inner) => {
+                log.line(format!("{}group:", "  ".repeat(depth)));
+                show(log, inner, depth + 1);
+            }
+        }
+    }
+}
+
+async fn careful(
+    log: Log,
+    name: &'static str,
+    delay: u64,
+    cleanup: u64,
+    fails: bool,
+) -> Result<(), Failure> {
+    cleaning(log, name, units(delay), units(cleanup)).await;
+    if fails { Err(Failure::One(name)) } else { Ok(()) }
+}
+
+/// A second request to the one who holds the group is not logged: asyncio's group takes no notice, here it cuts the cleanups.
+#[test]
+fn groups_inside_each_other_unwind_as_in_cpython() {
+    same(include_str!("../../parity/task_group_nested.log"), |log, _, _| async move {
+        let child = |name, delay, cleanup| careful(log.clone(), name, delay, cleanup, false);
+        let fails = |name, delay| careful(log.clone(), name, delay, 0, true);
+
+        let result: Outcomes<()> = TaskGroup::scope(async |outer| {
+            outer.create_task(child("neighbour", 5, 2));
+            TaskGroup::scope(async |inner| {
+                inner.create_task(fails("fails", 1));
+                inner.create_task(child("brother", 5, 1));
+                Ok(())
+            })
+            .await
+            .map_err(Failure::Many)?;
+            log.line("not reached");
+            Ok(())
+        })
+        .await;
+        show(&log, result.expect_err("it fails"), 0);
+
+        let result: Outcomes<()> = TaskGroup::scope(async |outer| {
+            outer.create_task(fails("fails outside", 1));
+            let inner = TaskGroup::scope(async |inner| {
+                inner.create_task(child("inside", 5, 1));
+                Ok(())
+            });
+            try_finally(inner, async || log.line("the inner group is over"))
+                .await
+                .map_err(Failure::Many)
+        })
+        .await;
+        show(&log, result.expect_err("it fails"), 0);
+
+        let result: Outcomes<()> = TaskGroup::scope(async |group| {
+            let alone = group.create_task(child("alone", 5, 1));
+            group.create_task(child("stays", 3, 0));
+            sleep(units(1)).await;
+            log.line(format!("cancel: {}", py(alone.cancel())));
+            if alone.await.is_err_and(|error| error.is_cancelled()) {
+                log.line("the body is told");
+            }
+            Ok(())
+        })
+        .await;
+        result.expect("nobody fails");
+
+        let result: Outcomes<()> = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                child("parent", 1, 0).await?;
+                group.create_task(child("late child", 2, 0));
+                Ok(())
+            });
+            log.line("the body ends");
+            Ok(())
+        })
+        .await;
+        result.expect("nobody fails");
+        log.line("the group ends");
+
+        let result: Outcomes<()> = TaskGroup::scope(async |group| {
+            group.create_task(async {
+                try_finally(sleep(units(5)), async || {
+                    log.line("starter cleans up");
+                    ended(group.create_task(child("too late", 0, 0))).await;
+                    log.line("starter is clean");
+                })
+                .await;
+                Ok(())
+            });
+            group.create_task(fails("fails first", 1));
+            Ok(())
+        })
+        .await;
+        show(&log, result.expect_err("it fails"), 0);
+
+        let task = create_task({
+            let log = log.clone();
+            async move {
+                let group = TaskGroup::scope(async |group| {
+                    group.create_task(careful(log.clone(), "held", 5, 3, false));
+                    Ok(())
+                });
+                let _: Outcomes<()> = try_finally(group, async || log.line("holder unwinds")).await;
+            }
+        });
+        sleep(units(1)).await;
+        log.line(format!("cancel: {}", py(task.cancel())));
+        log.line(format!("cancelled: {}", py(ended(task).await.cancelled())));
     });
 }
