@@ -477,7 +477,8 @@ impl EventLoop {
     /// assert_eq!(buffer.len(), 256 * 1024);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn lend_read_buffer(&self) -> ReadBuffer {
+    #[inline]
+    pub fn lend_read_buffer(&self) -> ReadBuffer<'_> {
         ReadBuffer::lend(&self.inner)
     }
 

@@ -8,6 +8,7 @@
 //! (I1 and I2 of `ready.rs`).
 #![expect(unsafe_code, reason = "a source's place in the ready queue is a raw reference to it")]
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -267,11 +268,18 @@ impl Source {
         let Some(handler) = handler else { return };
         self.context.run(|| {
             let called = catch_unwind(AssertUnwindSafe(|| handler.on_ready(ready)));
-            if let (Err(panic), Some(inner)) = (called, self.inner.upgrade()) {
-                let message = format!("exception in the handler of file descriptor {}", self.fd);
-                inner.report(ExceptionContext::new(message).with_panic(panic));
+            if let Err(panic) = called {
+                self.report(panic);
             }
         });
+    }
+
+    #[cold]
+    fn report(&self, panic: Box<dyn Any + Send>) {
+        if let Some(inner) = self.inner.upgrade() {
+            let message = format!("exception in the handler of file descriptor {}", self.fd);
+            inner.report(ExceptionContext::new(message).with_panic(panic));
+        }
     }
 }
 

@@ -1,51 +1,52 @@
 //! The loop's one read buffer: taken out while it is lent, put back by a guard.
 
 use std::fmt;
+use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::rc::{Rc, Weak};
 
 use crate::event_loop::Inner;
 
 /// A buffer lent by [`EventLoop::lend_read_buffer`](crate::EventLoop::lend_read_buffer). Its content is what the last
 /// borrower left there.
-pub struct ReadBuffer {
-    /// None only while it is being dropped.
-    bytes: Option<Box<[u8]>>,
-    inner: Weak<Inner>,
+pub struct ReadBuffer<'a> {
+    /// Empty only once it is given back.
+    bytes: Box<[u8]>,
+    inner: &'a Inner,
 }
 
-impl ReadBuffer {
-    pub(crate) fn lend(inner: &Rc<Inner>) -> Self {
-        let bytes =
-            inner.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER_LEN].into_boxed_slice());
-        Self { bytes: Some(bytes), inner: Rc::downgrade(inner) }
+impl<'a> ReadBuffer<'a> {
+    #[inline]
+    pub(crate) fn lend(inner: &'a Inner) -> Self {
+        let bytes = inner.read_buffer.take();
+        Self { bytes: bytes.unwrap_or_else(|| vec![0; READ_BUFFER_LEN].into()), inner }
     }
 }
 
-impl Deref for ReadBuffer {
+impl Deref for ReadBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.as_deref().expect("the buffer is there until the guard is dropped")
+        &self.bytes
     }
 }
 
-impl DerefMut for ReadBuffer {
+impl DerefMut for ReadBuffer<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.bytes.as_deref_mut().expect("the buffer is there until the guard is dropped")
+        &mut self.bytes
     }
 }
 
-impl fmt::Debug for ReadBuffer {
+impl fmt::Debug for ReadBuffer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadBuffer").field("len", &self.len()).finish()
     }
 }
 
-impl Drop for ReadBuffer {
+impl Drop for ReadBuffer<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade().filter(|inner| !inner.is_closed()) {
-            inner.read_buffer.set(self.bytes.take());
+        if !self.inner.is_closed() {
+            self.inner.read_buffer.set(Some(mem::take(&mut self.bytes)));
         }
     }
 }

@@ -66,6 +66,7 @@ impl SelectorTransport {
     }
 
     /// One system call, and what it says about the next one.
+    #[inline(always)]
     fn recv(&self, endpoint: &Endpoint, buffer: &mut [u8]) -> io::Result<Received> {
         debug_assert!(!buffer.is_empty(), "a read into nothing looks like EOF");
         let result = endpoint.recv(buffer);
@@ -76,6 +77,7 @@ impl SelectorTransport {
     }
 
     /// What follows from a read, once the protocol has its bytes.
+    #[inline]
     fn conclude(&self, endpoint: &Endpoint, result: io::Result<Received>) {
         match result {
             Ok(Received::Bytes(_)) => self.queue_read(endpoint),
@@ -156,6 +158,7 @@ impl SelectorTransport {
     /// does not tell of it at all. Then only a read that finds nothing says so. Nor does a short
     /// read mean anything where reads come by the line or by the message: terminals, and sockets
     /// that are used as a pipe.
+    #[inline]
     fn note_readiness(&self, endpoint: &Endpoint, received: usize, room: usize) {
         let more = received == room
             || endpoint.is_pipe()
@@ -167,6 +170,7 @@ impl SelectorTransport {
     }
 
     /// Asks for a turn in the next tick, if there may be something to read.
+    #[inline]
     fn queue_read(&self, endpoint: &Endpoint) {
         if !self.reading.ready.get() || !self.may_read(endpoint) || self.reading.queued.get() {
             return;

@@ -115,7 +115,7 @@ impl Transport {
     ///
     /// After [`write_eof`](Self::write_eof), also on a transport that only reads.
     pub fn write(&self, data: &[u8]) {
-        self.inner.write(&[data]);
+        self.inner.write_one(data);
     }
 
     /// Writes several pieces as one: one system call, and one look at the water marks.

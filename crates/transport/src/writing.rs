@@ -11,6 +11,34 @@ use crate::flow_control::WriteBufferLimits;
 use crate::selector_transport::SelectorTransport;
 
 impl SelectorTransport {
+    /// One piece, nothing waits, and the kernel takes it: nothing is kept, so no mark is passed.
+    #[inline]
+    pub(crate) fn write_one(&self, data: &[u8]) {
+        let is_plain = !data.is_empty()
+            && !self.writing.eof.get()
+            && !self.lost.get()
+            && self.writing.buffer.borrow().is_empty();
+        let endpoint = self.endpoint().filter(|endpoint| is_plain && endpoint.can_write());
+        let Some(endpoint) = endpoint else { return self.write(&[data]) };
+        match endpoint.send(data) {
+            Ok(sent) if sent == data.len() => {}
+            sent => self.keep_rest(data, sent),
+        }
+    }
+
+    /// What the kernel did not take of the one piece.
+    #[cold]
+    fn keep_rest(&self, data: &[u8], sent: io::Result<usize>) {
+        match sent {
+            Ok(sent) => {
+                self.writing.buffer.borrow_mut().push(&data[sent..]);
+                self.maybe_pause();
+            }
+            Err(error) => self.fatal_error(error),
+        }
+    }
+
+    #[inline(never)]
     pub(crate) fn write(&self, pieces: &[&[u8]]) {
         assert!(!self.writing.eof.get(), "write() after write_eof()");
         if pieces.iter().all(|piece| piece.is_empty()) {
