@@ -25,7 +25,7 @@ pub fn rows() -> Vec<Row> {
         Row("timer_fire", 100_000, timers::timer_fire::<OnUring>),
         Row("lateness", 10_000, timers::lateness::<OnUring>),
         Row("timeout_ready", 1_000_000, timers::timeout_ready::<OnUring>),
-        Row("thread_wake", 50_000, threads::thread_wake::<OnUring>),
+        Row("thread_wake", 20_000, threads::thread_wake::<OnUring>),
         Row("to_thread", 20_000, threads::to_thread::<OnUring>),
     ]
 }

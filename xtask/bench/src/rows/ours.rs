@@ -32,7 +32,7 @@ pub fn rows() -> Vec<Row> {
         Row("lock_100", 500_000, locks::wanted::<Ours, asyncio::Lock>),
         Row("semaphore_free", 5_000_000, locks::free::<Ours, asyncio::Semaphore>),
         Row("semaphore_100", 500_000, locks::wanted::<Ours, asyncio::Semaphore>),
-        Row("thread_wake", 50_000, threads::thread_wake::<Ours>),
+        Row("thread_wake", 20_000, threads::thread_wake::<Ours>),
         Row("to_thread", 20_000, threads::to_thread::<Ours>),
         Row("gather_1000", 1_000_000, gather_1000),
         Row("group_1000", 1_000_000, group_1000),

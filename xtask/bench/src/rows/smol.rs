@@ -35,7 +35,7 @@ pub fn rows() -> Vec<Row> {
         Row("lock_100", 200_000, locks::wanted::<Smol, Mutex<()>>),
         Row("semaphore_free", 2_000_000, locks::free::<Smol, Semaphore>),
         Row("semaphore_100", 200_000, locks::wanted::<Smol, Semaphore>),
-        Row("thread_wake", 50_000, threads::thread_wake::<Smol>),
+        Row("thread_wake", 20_000, threads::thread_wake::<Smol>),
         Row("to_thread", 20_000, threads::to_thread::<Smol>),
         Row("gather_1000", 200_000, gather_1000),
         Row("group_1000", 200_000, group_1000),

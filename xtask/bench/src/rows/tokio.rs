@@ -34,7 +34,7 @@ pub fn rows() -> Vec<Row> {
         Row("lock_100", 500_000, locks::wanted::<Tokio, Mutex<()>>),
         Row("semaphore_free", 2_000_000, locks::free::<Tokio, Semaphore>),
         Row("semaphore_100", 500_000, locks::wanted::<Tokio, Semaphore>),
-        Row("thread_wake", 50_000, threads::thread_wake::<Tokio>),
+        Row("thread_wake", 20_000, threads::thread_wake::<Tokio>),
         Row("to_thread", 20_000, threads::to_thread::<Tokio>),
         Row("gather_1000", 500_000, gather_1000),
         Row("group_1000", 500_000, group_1000),
