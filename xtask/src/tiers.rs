@@ -27,7 +27,7 @@ pub(crate) const TOWER: [&str; 10] = [
 
 /// What every tier may be tested with. They depend on the two lowest tiers at most, so that only
 /// these are tested with something that depends on them.
-pub(crate) const TOOLS: [&str; 1] = ["asyncio-cancel-everywhere"];
+pub(crate) const TOOLS: [&str; 2] = ["asyncio-cancel-everywhere", "asyncio-counting-allocator"];
 
 impl Tiers {
     pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
@@ -119,6 +119,7 @@ mod tests {
             })
             .collect();
         packages.push(package("tests", "tests", &["asyncio"]));
+        packages.push(package(TOOLS[1], "tests/counting-allocator", &[]));
         packages.push(package(TOOLS[0], "tests/cancel-everywhere", &TOWER[..2]));
         json!({ "workspace_root": "/w", "packages": packages })
     }

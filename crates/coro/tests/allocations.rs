@@ -2,8 +2,6 @@
 
 mod driver;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
@@ -11,46 +9,19 @@ use std::time::Duration;
 use asyncio_coro::{
     Deadline, catch_cancel, deadline_scope, generator, try_finally, with, yield_now,
 };
+use asyncio_counting_allocator::allocations_of;
 
 use driver::{TestClock, TestTask, yield_times};
 
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-#[expect(unsafe_code, reason = "an allocator")]
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(of: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    of();
-    ALLOCATIONS.get() - before
-}
-
 #[test]
 fn the_counter_counts() {
-    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+    assert_eq!(allocations_of(|| drop(std::hint::black_box(Box::new(1)))), 1);
 }
 
 #[test]
 fn scopes_that_wait_and_end_allocate_nothing() {
     let _clock = TestClock::install();
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         let scopes = async {
             let inner = try_finally(yield_now(), async || yield_now().await);
             let timed = deadline_scope(Deadline::After(Duration::from_secs(1)), inner);
@@ -66,7 +37,7 @@ fn scopes_that_wait_and_end_allocate_nothing() {
 #[test]
 fn a_deadline_that_passes_allocates_for_the_wakers_it_calls_at_most() {
     let clock = TestClock::install();
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         let deadline = Deadline::At(clock.at(Duration::ZERO));
         let cleaned = try_finally(pending::<()>(), async || yield_now().await);
         let mut timed = pin!(deadline_scope(deadline, cleaned));
@@ -82,7 +53,7 @@ fn a_task_with_a_deadline_allocates_nothing_from_step_to_step() {
     let mut task =
         TestTask::new(deadline_scope(Deadline::After(Duration::from_secs(1)), yield_times(1000)));
     assert!(task.step().is_none());
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         for _ in 0..100 {
             assert!(task.step().is_none());
         }
@@ -100,7 +71,7 @@ fn a_scopes_node_is_104_bytes() {
 #[test]
 fn a_generator_is_two_allocations_and_an_item_none() {
     let mut numbers = None;
-    let made = allocations(|| {
+    let made = allocations_of(|| {
         numbers = Some(generator(async |y| {
             for n in 0..100 {
                 y.yield_(n).await;
@@ -109,7 +80,7 @@ fn a_generator_is_two_allocations_and_an_item_none() {
     });
     assert_eq!(made, 2);
     let mut numbers = numbers.unwrap();
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         for _ in 0..100 {
             let mut next = pin!(numbers.next());
             assert!(driver::poll_up_to(next.as_mut(), 1).is_some());

@@ -1,42 +1,11 @@
 //! What a future allocates, counted on the test's own thread.
-#![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use asyncio_counting_allocator::allocations_of;
 use asyncio_future::{Future, concurrent};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the system allocator's rules.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations(f: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    f();
-    ALLOCATIONS.get() - before
-}
 
 fn poll<F: std::future::Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -44,7 +13,7 @@ fn poll<F: std::future::Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output
 
 #[test]
 fn a_future_is_one_allocation_and_its_first_awaiter_none() {
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         let future = Future::new();
         let mut awaiter = pin!((&future).into_future());
         assert!(poll(awaiter.as_mut()).is_pending());
@@ -58,7 +27,7 @@ fn a_future_is_one_allocation_and_its_first_awaiter_none() {
 #[test]
 fn a_first_callback_is_no_more_than_its_own_box() {
     let captured = [0_u64; 4];
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         let future = Future::new();
         future.add_done_callback(move |_| assert_eq!(captured.len(), 4));
         future.set_result(1).unwrap();
@@ -81,7 +50,7 @@ fn those_who_come_and_go_leave_nothing_behind() {
 
 #[test]
 fn a_promise_and_its_future_are_one_allocation() {
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         let (promise, future) = concurrent::promise();
         promise.set_result(1).unwrap();
         assert_eq!(future.result(None).unwrap(), 1);

@@ -1,7 +1,6 @@
 //! What allocates, and what must not, counted on the test's own thread.
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -12,56 +11,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use asyncio_coro::ContextVar;
+use asyncio_counting_allocator::{allocations_of, live_bytes};
 use asyncio_loop::testing::{self, ClockMode};
 use asyncio_loop::{Entry, EntryVTable, IoHandler, Ready, Work};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes in use.
-    static IN_USE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count_one(bytes: usize) {
-    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-    IN_USE.set(IN_USE.get() + bytes as isize);
-}
-
-fn give_back(bytes: usize) {
-    IN_USE.set(IN_USE.get() - bytes as isize);
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one(layout.size());
-        // SAFETY: the caller keeps the system allocator's rules.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        give_back(layout.size());
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        give_back(layout.size());
-        count_one(size);
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations(f: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    f();
-    ALLOCATIONS.get() - before
-}
 
 /// Reads what is there, and keeps count.
 struct Reader(UnixStream, Cell<usize>);
@@ -99,7 +51,7 @@ fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {
         tick();
     };
     wakes();
-    assert_eq!(allocations(wakes), 0, "wakes");
+    assert_eq!(allocations_of(wakes), 0, "wakes");
 
     let timers = || {
         let mut keys = [None; 1_000];
@@ -111,7 +63,7 @@ fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {
         tick();
     };
     timers();
-    assert_eq!(allocations(timers), 0, "timers");
+    assert_eq!(allocations_of(timers), 0, "timers");
 
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -124,7 +76,7 @@ fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {
         }
     };
     events();
-    assert_eq!(allocations(events), 0, "events");
+    assert_eq!(allocations_of(events), 0, "events");
     assert_eq!(reader.1.get(), 200);
     drop(registration);
 
@@ -135,7 +87,7 @@ fn in_a_steady_state_wakes_timers_and_events_allocate_nothing() {
         tick();
     };
     callbacks();
-    assert_eq!(allocations(callbacks), 1_000, "one a callback");
+    assert_eq!(allocations_of(callbacks), 1_000, "one a callback");
 }
 
 #[test]
@@ -149,7 +101,7 @@ fn a_timer_among_a_million_is_added_and_cancelled_without_an_allocation() {
     };
     let keys: Vec<_> = (0..1_000_000).map(add).collect();
     let some: Vec<_> = keys.iter().copied().step_by(1_000).collect();
-    let count = allocations(|| {
+    let count = allocations_of(|| {
         for key in some {
             event_loop.cancel_timer(key);
         }
@@ -168,7 +120,7 @@ fn a_timer_among_a_million_is_added_and_cancelled_without_an_allocation() {
 fn timers_that_are_gone_take_no_memory() {
     let (event_loop, clock) = testing::virtual_loop(ClockMode::Frozen).unwrap();
     testing::run_once(&event_loop).unwrap();
-    let before = IN_USE.get();
+    let before = live_bytes();
     let ran = Rc::new(Cell::new((0, Duration::ZERO)));
     let handles: Vec<_> = (0..100_000_u32)
         .map(|n| {
@@ -181,7 +133,7 @@ fn timers_that_are_gone_take_no_memory() {
             })
         })
         .collect();
-    let full = IN_USE.get() - before;
+    let full = live_bytes() - before;
     handles
         .iter()
         .filter(|timer| timer.when() >= event_loop.time() + Duration::from_secs(24))
@@ -190,13 +142,13 @@ fn timers_that_are_gone_take_no_memory() {
     assert!((55_000..65_000).contains(&cancelled), "{cancelled} of 100 000");
     testing::run_once(&event_loop).unwrap();
     drop(handles);
-    let rest = IN_USE.get() - before;
+    let rest = live_bytes() - before;
     assert!(rest < full * 3 / 5, "{rest} bytes of {full} after most were cancelled");
     clock.advance(Duration::from_secs(60));
     testing::run_once(&event_loop).unwrap();
     assert_eq!(ran.get().0, 100_000 - cancelled);
     // What is left is the room for the next four thousand, and the ready queue's.
-    let rest = IN_USE.get() - before;
+    let rest = live_bytes() - before;
     assert!(rest < full / 4, "{rest} bytes of {full} after the others ran");
 }
 
@@ -213,8 +165,8 @@ fn contexts_cost_a_callback_nothing_until_one_is_made_on_the_thread() {
         testing::run_once(&event_loop).unwrap();
     };
     callbacks();
-    assert_eq!(allocations(callbacks), 1_000, "one a callback");
+    assert_eq!(allocations_of(callbacks), 1_000, "one a callback");
     NUMBER.set(7);
     callbacks();
-    assert_eq!(allocations(callbacks), 2_000, "and one for its copy, whose values are shared");
+    assert_eq!(allocations_of(callbacks), 2_000, "and one for its copy, whose values are shared");
 }

@@ -1,49 +1,18 @@
 //! What allocates nothing: counted by an allocator.
-#![expect(unsafe_code, reason = "a global allocator that counts")]
 
 mod driver;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 
+use asyncio_counting_allocator::allocations_of;
 use asyncio_queue::{
     Barrier, BoundedSemaphore, CapacityLimiter, Condition, Event, LifoQueue, Lock, PriorityQueue,
     Queue, RwLock, Semaphore, Storage, sync,
 };
 use futures_lite::StreamExt;
 use support::poll;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: it only counts, and leaves the work to `System`.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(body: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    body();
-    ALLOCATIONS.get() - before
-}
 
 /// Polls a future that must be ready at once.
 fn now<F: Future>(future: F) -> F::Output {
@@ -55,7 +24,7 @@ fn now<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn the_counter_counts() {
-    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+    assert_eq!(allocations_of(|| drop(Box::new(1))), 1);
 }
 
 /// What a round of puts and gets allocates when it is not the first one.
@@ -88,7 +57,7 @@ fn of_a_round<S: Storage<u32>>(queue: &Queue<u32, S>) -> usize {
         }
     };
     round();
-    allocations(round)
+    allocations_of(round)
 }
 
 #[test]
@@ -109,7 +78,7 @@ fn a_bounded_queue_for_threads_allocates_nothing_unless_somebody_waits() {
             assert_eq!(now(queue.get()), Ok(number));
         }
     };
-    assert_eq!(allocations(round), 0);
+    assert_eq!(allocations_of(round), 0);
 }
 
 #[test]
@@ -118,7 +87,7 @@ fn the_other_tools_never_allocate_either() {
     let (bounded, limiter, lock) =
         (BoundedSemaphore::new(1), CapacityLimiter::new(1), RwLock::new(0));
     assert_eq!(
-        allocations(|| {
+        allocations_of(|| {
             let mut wait = pin!(condition.wait(now(condition.acquire())));
             assert!(poll(wait.as_mut()).is_pending());
             condition.notify(&now(condition.acquire()), 1);
@@ -142,7 +111,7 @@ fn the_other_tools_never_allocate_either() {
 fn locks_semaphores_and_events_never_allocate() {
     let (lock, semaphore, event) = (Lock::new(0), Semaphore::new(1), Event::new());
     assert_eq!(
-        allocations(|| {
+        allocations_of(|| {
             let guard = now(lock.acquire());
             let permit = now(semaphore.acquire());
             let (mut locked, mut taken) = (pin!(lock.acquire()), pin!(semaphore.acquire()));

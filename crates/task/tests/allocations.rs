@@ -1,47 +1,17 @@
 //! What a task, a wake and a sleep allocate.
-#![expect(unsafe_code, reason = "a global allocator is unsafe to implement")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{poll_fn, ready};
 use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_coro::{ContextVar, yield_now};
+use asyncio_counting_allocator::{allocations, live_allocations};
 use asyncio_task::{OwnedTaskGroup, Task, TaskGroup, create_task, gather, sleep, timeout};
 
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-    /// Allocations that have not been freed.
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: it does what the system's allocator does, and counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        let _ = LIVE.try_with(|live| live.set(live.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        let _ = LIVE.try_with(|live| live.set(live.get() - 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-async fn allocations(body: impl AsyncFnOnce()) -> usize {
-    let before = COUNT.get();
+async fn allocations_of(body: impl AsyncFnOnce()) -> usize {
+    let before = allocations();
     body().await;
-    COUNT.get() - before
+    allocations() - before
 }
 
 #[test]
@@ -60,7 +30,7 @@ fn a_task_is_one_allocation_and_awaiting_it_none() {
         };
         // The registry and the ready queue grow once.
         spawn_and_join().await;
-        assert_eq!(allocations(spawn_and_join).await, 8);
+        assert_eq!(allocations_of(spawn_and_join).await, 8);
     })
     .unwrap();
 }
@@ -75,10 +45,10 @@ fn contexts_cost_a_task_nothing_until_one_is_made_on_the_thread() {
             }
         };
         spawn_and_join().await;
-        assert_eq!(allocations(spawn_and_join).await, 1000);
+        assert_eq!(allocations_of(spawn_and_join).await, 1000);
         NUMBER.set(7);
         spawn_and_join().await;
-        assert_eq!(allocations(spawn_and_join).await, 2000, "its values are shared");
+        assert_eq!(allocations_of(spawn_and_join).await, 2000, "its values are shared");
     })
     .unwrap();
 }
@@ -95,7 +65,7 @@ fn a_large_future_is_a_second_allocation() {
             task.await.unwrap();
         };
         large().await;
-        assert_eq!(allocations(large).await, 2);
+        assert_eq!(allocations_of(large).await, 2);
     })
     .unwrap();
 }
@@ -117,7 +87,7 @@ fn a_child_of_a_group_is_three_allocations() {
         };
         group().await;
         // The group's lists grow a few times.
-        assert_eq!(allocations(group).await / 1000, 3);
+        assert_eq!(allocations_of(group).await / 1000, 3);
     })
     .unwrap();
 }
@@ -131,7 +101,7 @@ fn gather_looks_at_each_member_only_when_it_was_woken() {
         };
         one_by_one().await;
         // A task, and a waker for each look at one that has not ended; half a million if all were looked at each time.
-        let count = allocations(one_by_one).await;
+        let count = allocations_of(one_by_one).await;
         assert!(count < 3000, "{count}");
     })
     .unwrap();
@@ -161,7 +131,7 @@ fn wakes_sleeps_and_timeouts_allocate_nothing() {
         };
         let task = create_task(async move {
             steady().await;
-            allocations(steady).await
+            allocations_of(steady).await
         });
         assert_eq!(task.await.unwrap(), 0);
     })
@@ -185,9 +155,9 @@ fn children_that_have_ended_leave_nothing_behind_in_an_owned_group() {
             group.join().await.unwrap();
         };
         serve(100).await;
-        let before = LIVE.get();
+        let before = live_allocations();
         serve(1_000).await;
-        assert_eq!(LIVE.get(), before);
+        assert_eq!(live_allocations(), before);
     })
     .unwrap();
 }
