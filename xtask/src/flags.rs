@@ -30,6 +30,8 @@ xflags::xflags! {
         cmd parity {
             /// Writes nothing; fails when docs/parity.md is out of date.
             optional --check
+            /// Records the order of events anew with python3, into tests/parity/*.log, and writes no page.
+            optional --record
         }
 
         /// Measures our programs and the peers' in turn, prints ratios, and writes docs/benchmarks.md.

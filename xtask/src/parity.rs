@@ -13,6 +13,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
+use crate::command::Command;
 use crate::flags::Parity;
 use crate::root;
 use crate::source;
@@ -21,6 +22,8 @@ use crate::tree::{File, Tree};
 const BEHAVIOURS: &str = "docs/behaviours.md";
 const DIFFERENCES: &str = "docs/parity-differences.md";
 const PARITY: &str = "docs/parity.md";
+/// Runs the scenarios in asyncio and writes down what happened, in which order.
+const RECORD: &str = "tests/parity/record.py";
 
 /// Where a comment says what a test shows.
 const MARK: &str = "Behaviour:";
@@ -47,7 +50,12 @@ struct Test {
 type Shown = BTreeMap<String, BTreeSet<Test>>;
 
 impl Parity {
-    pub(crate) fn run(&self, _: &Shell) -> Result<()> {
+    pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
+        if self.record {
+            // With `--check` too it only compares, as the test `record` of the order of events does.
+            let check = if self.check { "--check" } else { "" };
+            return Command::new(&format!("python3 {RECORD} {check}")).run(sh);
+        }
         let tree = Tree::read(root())?;
         let (report, problems) = report(&tree)?;
         ensure!(problems.is_empty(), "the ids do not fit:\n  {}", problems.join("\n  "));

@@ -95,8 +95,10 @@ async fn ended<T>(tasks: &[Task<T>], return_when: ReturnWhen) {
         Poll::Pending
     })
     .await;
-    if has_waited {
-        // In asyncio a callback of the last task wakes whoever waits, who goes on a tick after that.
+    // In asyncio a callback of the last task wakes whoever waits, who goes on a tick after that; also if the task had ended
+    // before, and only the callback is still to come.
+    let ticks = if has_waited { 1 } else { 2 };
+    for _ in 0..if tasks.is_empty() { 0 } else { ticks } {
         yield_now().await;
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use asyncio::event_loop::EventLoop;
 use asyncio::event_loop::testing::{ClockMode, VirtualClock, run_with, virtual_loop};
 use asyncio::task::TaskRef;
-use asyncio::{ReturnWhen, Task, all_tasks, sleep, try_finally, wait};
+use asyncio::{ReturnWhen, Task, all_tasks, create_task, sleep, try_finally, wait};
 
 #[derive(Clone, Default)]
 pub(crate) struct Log(Rc<RefCell<Vec<String>>>);
@@ -120,4 +120,21 @@ pub(crate) async fn cleaning(log: Log, name: &'static str, delay: Duration, clea
 /// A second handle on the task, to cancel it while the first is lent.
 pub(crate) fn handle_on<T>(task: &Task<T>) -> TaskRef {
     all_tasks().into_iter().find(|other| other.id() == task.id()).expect("it lives")
+}
+
+/// Logs a line in each of so many ticks.
+pub(crate) fn counts(log: &Log, name: &'static str, ticks: usize) -> Task<()> {
+    let log = log.clone();
+    create_task(async move {
+        for n in 0..ticks {
+            log.line(format!("{name} {n}"));
+            tick().await;
+        }
+    })
+}
+
+/// A list as Python shows it.
+pub(crate) fn list(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+    format!("[{}]", quoted.join(", "))
 }
