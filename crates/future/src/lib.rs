@@ -11,6 +11,8 @@ mod subscribers;
 pub mod concurrent;
 
 mod error;
+#[cfg(doctest)]
+mod refused;
 mod report;
 mod wrap;
 

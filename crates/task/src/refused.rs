@@ -126,36 +126,140 @@ fn awaiting_what_a_task_drives() {}
 
 /// Behaviour: TG-29, TG-30.
 ///
-/// A group is there in its scope and nowhere else: it cannot be entered again, and nothing can be created in it before or
-/// after.
+/// A group is there in its scope and nowhere else: nothing can be created in it before or after.
 ///
 /// ```compile_fail,E0521
-/// use asyncio_task::{ExceptionGroup, TaskGroup};
+/// use asyncio_task::TaskGroup;
+/// use std::cell::Cell;
 ///
-/// async fn enter() -> Result<(), ExceptionGroup<()>> {
-///     let mut kept = None;
-///     TaskGroup::scope(async |group| {
-///         kept = Some(group);
-///         Ok(())
-///     })
-///     .await?;
-///     kept.unwrap().create_task(async { Ok(()) });
-///     Ok(())
+/// thread_local!(static KEPT: Cell<Option<&'static TaskGroup<'static, 'static, ()>>> = Cell::new(None));
+///
+/// fn keep<'scope>(group: &'scope TaskGroup<'scope, '_, ()>) {
+///     KEPT.set(Some(group));
 /// }
 /// ```
-/// ```no_run
-/// use asyncio_task::{ExceptionGroup, TaskGroup};
+/// It cannot be entered again.
 ///
-/// async fn enter() -> Result<(), ExceptionGroup<()>> {
-///     let mut kept = None;
-///     TaskGroup::scope(async |group| {
-///         kept = Some(group.create_task(async { Ok(()) }));
-///         Ok(())
-///     })
-///     .await?;
-///     kept.unwrap().await.unwrap();
-///     Ok(())
+/// ```compile_fail,E0599
+/// # use asyncio_task::TaskGroup;
+/// # async fn example() {
+/// let entered = TaskGroup::<()>::scope(async |group| group.scope(async |_| Ok(())).await);
+/// # }
+/// ```
+/// What was created in it can be kept, and there may be another one inside.
+///
+/// ```no_run
+/// use asyncio_task::{Task, TaskGroup};
+/// use std::cell::Cell;
+///
+/// thread_local!(static KEPT: Cell<Option<Task<()>>> = Cell::new(None));
+///
+/// fn keep<'scope>(group: &'scope TaskGroup<'scope, '_, ()>) {
+///     KEPT.set(Some(group.create_task(async { Ok(()) })));
 /// }
+/// # async fn example() {
+/// let entered = TaskGroup::<()>::scope(async |_| TaskGroup::<()>::scope(async |_| Ok(())).await.map_err(drop));
+/// # }
 /// ```
 #[cfg(doctest)]
 fn a_group_outside_its_scope() {}
+
+/// What is reported of a task is the task's own affair: there is nothing to set.
+///
+/// Behaviour: TSK-51.
+///
+/// ```compile_fail,E0609
+/// let mut task = asyncio_task::create_task(async { 1 });
+/// task.log_traceback = true;
+/// ```
+/// ```no_run
+/// let mut task = asyncio_task::create_task(async { 1 });
+/// task.cancel();
+/// ```
+#[cfg(doctest)]
+fn the_flag_of_what_is_reported() {}
+
+/// Outside of every task there is no current one, and nobody can go on as if there were.
+///
+/// Behaviour: TSK-86.
+///
+/// ```compile_fail,E0308
+/// let me: asyncio_task::TaskRef = asyncio_task::current_task();
+/// ```
+/// ```should_panic
+/// let me: asyncio_task::TaskRef = asyncio_task::current_task().expect("a task runs");
+/// ```
+/// ```
+/// assert!(asyncio_task::current_task().is_none());
+/// let me = asyncio_loop::run(async {
+///     let me: asyncio_task::TaskRef = asyncio_task::current_task().expect("a task runs");
+///     me.name()
+/// });
+/// assert!(!me.unwrap().is_empty());
+/// ```
+#[cfg(doctest)]
+fn the_current_task_where_there_may_be_none() {}
+
+/// A task is current exactly while its own step is polled: nobody enters one or leaves one by hand.
+///
+/// Behaviour: TSK-88.
+///
+/// ```compile_fail,E0599
+/// # fn example(main: &asyncio_task::TaskRef) {
+/// let entered = main.enter();
+/// # }
+/// ```
+/// ```compile_fail,E0599
+/// # fn example(main: &asyncio_task::TaskRef) {
+/// main.leave();
+/// # }
+/// ```
+/// ```no_run
+/// # fn example(main: &asyncio_task::TaskRef) {
+/// let listed = asyncio_task::register_task(main);
+/// # }
+/// ```
+#[cfg(doctest)]
+fn entering_and_leaving_a_task() {}
+
+/// Behaviour: TMO-15.
+///
+/// Entered twice, one after the other:
+///
+/// ```compile_fail,E0382
+/// # async fn example(body: impl Future<Output = ()>) {
+/// let limited = asyncio_task::timeout(None, body);
+/// let first = limited.await;
+/// let second = limited.await;
+/// # }
+/// ```
+/// Inside of itself:
+///
+/// ```compile_fail,E0599
+/// # async fn example() {
+/// let limited = asyncio_task::Timeout::scope(None, async |limit| {
+///     limit.scope(None, async |_| ()).await
+/// });
+/// limited.await.unwrap();
+/// # }
+/// ```
+/// Outside of all that could be a task:
+///
+/// ```compile_fail,E0728
+/// # fn example(body: impl Future<Output = ()>) {
+/// let limited = asyncio_task::timeout(None, body);
+/// let first = limited.await;
+/// # }
+/// ```
+/// And once, with another one inside, in an `async` function:
+///
+/// ```no_run
+/// # async fn example(body: impl Future<Output = ()>) {
+/// let limited = asyncio_task::Timeout::scope(None, async |limit| {
+///     asyncio_task::timeout(None, body).await
+/// });
+/// let first = limited.await;
+/// # }
+/// ```
+#[cfg(doctest)]
+fn a_timeout_entered_twice_or_outside_of_a_task() {}
