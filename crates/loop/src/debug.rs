@@ -13,9 +13,9 @@ impl EventLoop {
     ///
     /// In debug mode a callback or a step of a task that takes [`slow_callback_duration`](Self::slow_callback_duration)
     /// or longer is named in the [`log`] at level warn, with how long it took. Where it was created is always known. The
-    /// children of a task group run inside the steps of the task that has the group, so it is that task which is named.
-    /// Calls from a wrong thread need no check, they do not compile; and a future that nobody awaits is named by the compiler
-    /// (`unused_must_use`).
+    /// children of a task group run inside the steps of the task that has the group; a slow step of a child is the child's,
+    /// and not its parent's. Calls from a wrong thread need no check, they do not compile; and a future that nobody awaits is
+    /// named by the compiler (`unused_must_use`).
     ///
     /// # Examples
     ///
@@ -80,12 +80,14 @@ impl Default for Debug {
 }
 
 impl Inner {
-    /// Names what took too long.
-    pub(crate) fn warn_if_slow(&self, work: &Work, took: Duration) {
+    /// Names what took too long. True if it did.
+    pub(crate) fn warn_if_slow(&self, work: &Work, took: Duration) -> bool {
         let is_slow = took >= self.debug.slow_callback_duration.get();
-        if is_slow && self.observers.has(Observer::Debug) {
+        let is_named = is_slow && self.observers.has(Observer::Debug);
+        if is_named {
             log_warning(format_args!("executing {work} took {took:.3?}"));
         }
+        is_named
     }
 }
 

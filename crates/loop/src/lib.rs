@@ -57,6 +57,7 @@ pub use crate::handle::{Handle, TimerHandle};
 pub use crate::io::{IoHandler, Ready, Registration};
 pub use crate::io_handle::IoHandle;
 pub use crate::loop_handle::LoopHandle;
+pub use crate::observe::{Watching, watching};
 pub use crate::read_buffer::ReadBuffer;
 pub use crate::ready::{Entry, EntryVTable};
 pub use crate::remote::ExternalWork;

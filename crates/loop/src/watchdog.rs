@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -141,8 +142,11 @@ impl Watchdog {
     /// Notes that a step begins; it has ended when the guard is dropped.
     pub(crate) fn begin(&self, work: &Work) -> Option<Step> {
         let watch = self.0.borrow().as_ref()?.0.clone();
-        watch.begin(work.clone());
-        Some(Step(watch))
+        if watch.generation.is_over() {
+            return None;
+        }
+        let outer = watch.begin(work.clone());
+        Some(Step { watch, outer })
     }
 
     /// Ends it.
@@ -162,14 +166,18 @@ impl Drop for Owned {
 }
 
 /// A step that runs.
-pub(crate) struct Step(Arc<Watch>);
+pub(crate) struct Step {
+    watch: Arc<Watch>,
+    /// The one that it runs inside of.
+    outer: Option<Current>,
+}
 
 impl Drop for Step {
     fn drop(&mut self) {
-        if self.0.generation.is_over() {
+        if self.watch.generation.is_over() {
             return;
         }
-        let ended = self.0.lock().running.take();
+        let ended = mem::replace(&mut self.watch.lock().running, self.outer.take());
         drop(ended);
     }
 }
@@ -209,13 +217,15 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, work: Work) {
+    /// Notes what runs now, and gives what ran until now, which goes on after that.
+    fn begin(&self, work: Work) -> Option<Current> {
         let mut state = self.lock();
-        state.running = Some(Current { work, since: Instant::now(), reports: 0 });
+        let outer = state.running.replace(Current { work, since: Instant::now(), reports: 0 });
         if state.is_waiting {
             state.is_waiting = false;
             self.changed.notify_one();
         }
+        outer
     }
 
     /// The thread's life.

@@ -6,7 +6,7 @@ mod logger;
 use std::time::{Duration, Instant};
 
 use asyncio_loop::testing::run_once;
-use asyncio_loop::{EventLoop, Work};
+use asyncio_loop::{EventLoop, Work, watching};
 use log::Level;
 
 fn warnings() -> Vec<String> {
@@ -44,6 +44,36 @@ fn slow_callbacks_and_steps_are_named_with_how_long_they_took() {
     assert!(first.starts_with("executing Task-"), "named as it was before the step: {first}");
     let start = format!("executing task \"slow one\" created at {}:{line}:", file!());
     assert!(second.starts_with(&start), "{second}");
+}
+
+#[test]
+fn a_slow_step_inside_another_is_named_once() {
+    logger::install();
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.set_debug(true);
+    event_loop.set_slow_callback_duration(Duration::from_millis(20));
+    event_loop.call_soon(|| {
+        let site = std::panic::Location::caller();
+        let watching = watching().expect("debug mode watches");
+        let (slow, fast) = (Duration::from_millis(30), Duration::from_millis(1));
+        watching.step(Work::Callback { site }, || {
+            watching.step(Work::Timer, || work_for(slow));
+            work_for(fast);
+        });
+    });
+    run_once(&event_loop).unwrap();
+    let [warning] = &warnings()[..] else { panic!("one warning") };
+    assert!(warning.starts_with("executing timer took "), "{warning}");
+
+    // Many that are fast enough make one that is not.
+    event_loop.call_soon(|| {
+        let watching = watching().unwrap();
+        (0..6).for_each(|_| watching.step(Work::Timer, || work_for(Duration::from_millis(5))));
+    });
+    run_once(&event_loop).unwrap();
+    let warnings = warnings();
+    let warning = warnings.last().expect("the callback is slow");
+    assert!(warning.starts_with("executing callback created at "), "{warning}");
 }
 
 #[test]

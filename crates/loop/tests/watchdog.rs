@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use asyncio_loop::testing::{ClockMode, run_once, virtual_loop};
-use asyncio_loop::{EventLoop, Stall, Work};
+use asyncio_loop::{EventLoop, Stall, Work, watching};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -42,6 +42,19 @@ fn a_step_that_blocks_is_named_while_it_blocks() {
     assert!(stall.elapsed() >= MILLISECOND);
     let text = stall.to_string();
     assert!(text.starts_with("the event loop stalls: task \"blocks\" created at "), "{text}");
+    event_loop.close().unwrap();
+}
+
+#[test]
+fn a_step_inside_another_is_named_while_it_blocks_and_then_the_outer_one() {
+    let (event_loop, stalls) = watched(MILLISECOND);
+    event_loop.call_soon(move || {
+        let watching = watching().expect("the watchdog watches");
+        let blocks_as = |is_it: fn(&Work) -> bool| while !is_it(stalls.recv().unwrap().work()) {};
+        watching.step(Work::Timer, || blocks_as(|work| matches!(work, Work::Timer)));
+        blocks_as(|work| matches!(work, Work::Callback { .. }));
+    });
+    run_once(&event_loop).unwrap();
     event_loop.close().unwrap();
 }
 

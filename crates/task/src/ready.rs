@@ -104,6 +104,11 @@ impl ReadyList {
         self.owned().borrow_mut().queue.pop_front()
     }
 
+    /// The ready member at this place, which changes places with the next one.
+    pub(crate) fn pop_at(&self, place: usize) -> Option<u32> {
+        self.owned().borrow_mut().queue.swap_remove_front(place)
+    }
+
     /// Queues member `index` and wakes the family, from whichever thread this is.
     pub(crate) fn push(&self, index: u32) {
         let waker = match self.local.get() {

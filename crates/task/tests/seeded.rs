@@ -1,13 +1,16 @@
 //! One seed, one trace: a program of tasks, timers and sockets runs twice in the same way.
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::Duration;
 
-use asyncio_loop::testing::{self, ClockMode, Trace, virtual_loop};
+use asyncio_coro::yield_now;
+use asyncio_loop::testing::{self, ClockMode, Trace, TraceEvent, Traced, virtual_loop};
 use asyncio_loop::{IoHandle, RunError};
-use asyncio_task::{create_task, sleep};
+use asyncio_task::{OwnedTaskGroup, TaskGroup, create_task, sleep};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -103,4 +106,89 @@ fn a_deadlock_names_every_task_that_waits() {
     let [main, left_over] = deadlock.blocked() else { panic!("{deadlock}") };
     assert!(main.starts_with("Task-"), "{main}");
     assert!(left_over.starts_with("left over (created at "), "{left_over}");
+}
+
+/// The order in which four children take turns, twice each, in a scope or in a group in a struct.
+fn order_of(seed: Option<u64>, is_owned: bool) -> (String, Trace) {
+    let (event_loop, _clock) = virtual_loop(ClockMode::AutoJump).unwrap();
+    if let Some(seed) = seed {
+        testing::shuffle(&event_loop, seed);
+    }
+    let trace = Trace::start(&event_loop);
+    let order = Rc::new(RefCell::new(String::new()));
+    let child = |name| {
+        let order = order.clone();
+        async move {
+            for _ in 0..2 {
+                order.borrow_mut().push(name);
+                yield_now().await;
+            }
+            Ok::<_, String>(())
+        }
+    };
+    let program = async {
+        if is_owned {
+            // A supervisor polls its children by a loop of its own.
+            let group = OwnedTaskGroup::supervising(|_, _| ());
+            "abcd".chars().for_each(|name| drop(group.create_task(child(name))));
+            group.join().await.unwrap();
+        } else {
+            let group = TaskGroup::scope(async |group| {
+                "abcd".chars().for_each(|name| drop(group.create_task(child(name))));
+                Ok(())
+            });
+            group.await.unwrap();
+        }
+    };
+    testing::run_with(&event_loop, program).unwrap();
+    (order.take(), trace)
+}
+
+#[test]
+fn a_seed_lets_the_children_of_a_group_change_places() {
+    for is_owned in [false, true] {
+        assert_eq!(order_of(None, is_owned).0, "abcdabcd", "in the order of their wakes");
+        let mut distinct = Vec::new();
+        for seed in 0..50 {
+            let (order, trace) = order_of(Some(seed), is_owned);
+            let again = order_of(Some(seed), is_owned);
+            assert_eq!((&order, &trace), (&again.0, &again.1), "one seed, one order");
+            // Each has its turn once a tick, whatever the order.
+            for turns in [&order[..4], &order[4..]] {
+                let mut sorted: Vec<char> = turns.chars().collect();
+                sorted.sort_unstable();
+                assert_eq!(sorted, ['a', 'b', 'c', 'd'], "{order}");
+            }
+            if !distinct.contains(&order) {
+                distinct.push(order);
+            }
+        }
+        assert!(distinct.len() > 20, "only {} different orders of {}", distinct.len(), 24 * 24);
+    }
+}
+
+#[test]
+fn a_trace_names_the_children_of_a_group() {
+    let (event_loop, _clock) = virtual_loop(ClockMode::AutoJump).unwrap();
+    let trace = Trace::start(&event_loop);
+    let line = line!() + 3;
+    let group = TaskGroup::scope(async |group| {
+        for name in ["first", "second"] {
+            let child = group.create_task(async {
+                yield_now().await;
+                Ok::<_, String>(())
+            });
+            child.set_name(name);
+        }
+        Ok(())
+    });
+    testing::run_with(&event_loop, group).unwrap().unwrap();
+    let named = |event: TraceEvent| match event.what {
+        Traced::Task { name: Some(name), site, .. } => Some((name, site.line())),
+        _ => None,
+    };
+    let children: Vec<_> = trace.take().into_iter().filter_map(named).collect();
+    let name = |name: &str| (String::from(name), line);
+    let (first, second) = (name("first"), name("second"));
+    assert_eq!(children, [first.clone(), second.clone(), first, second]);
 }

@@ -11,8 +11,8 @@ use crate::work::Work;
 /// among themselves, which [`call_soon`](EventLoop::call_soon) and [`call_at`](EventLoop::call_at) promise. A later
 /// call starts again with its own seed.
 ///
-/// The children of a task group run inside the steps of the task that has the group, in the order in which they were woken:
-/// they keep that order among themselves. To have two coroutines change places, make each a task of the loop.
+/// The children of a task group run inside the steps of the task that has the group: those that are ready change places
+/// with each other and with the group's body.
 ///
 /// # Examples
 ///
@@ -45,7 +45,7 @@ impl Rng {
     }
 
     /// A number below `bound`, which is not zero.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 

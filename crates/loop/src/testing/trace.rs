@@ -18,7 +18,8 @@ use crate::work::Work;
 /// It grows with every step and callback, so it is for tests. Two traces are equal when the same ran in the same order
 /// at the same times: on a virtual clock, two runs of one program with one [seed](super::shuffle) give equal ones.
 ///
-/// The children of a task group run inside the steps of the task that has the group, and have no lines of their own.
+/// The children of a task group run inside the steps of the task that has the group; the line of such a step comes first,
+/// then one for each child that has a step in it.
 ///
 /// # Examples
 ///

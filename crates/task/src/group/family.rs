@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use asyncio_coro::task::TaskRef;
-use asyncio_loop::EventLoop;
+use asyncio_loop::{EventLoop, Watching, Work, watching};
 use slab::Slab;
 
 use crate::builder::Builder;
@@ -133,7 +133,7 @@ impl<'c, E> Family<'c, E> {
     /// Takes a child's first step. If that is its last, the group hears of it in its next turn, as in asyncio: else an error
     /// would cancel whoever is creating the child before it has the handle.
     fn step_eagerly(&self, index: u32) {
-        if let Some(end) = self.poll_one(index) {
+        if let Some(end) = self.poll_one(index, None) {
             self.early.borrow_mut().push(end);
             self.ready.push(NOBODY);
         }
@@ -228,12 +228,13 @@ impl<'c, E> Family<'c, E> {
     /// panicked; the first panic is kept.
     pub(crate) fn turn(&self, ready: usize, mut poll_body: impl FnMut() -> bool) -> bool {
         let mut is_failure = false;
-        for _ in 0..ready {
-            match self.ready.pop() {
+        let watching = watching();
+        for left in (1..=ready).rev() {
+            match self.pop(left, watching.as_ref()) {
                 None => break,
                 Some(BODY) => is_failure |= poll_body(),
                 Some(index) => {
-                    let end = self.poll_one(index);
+                    let end = self.poll_one(index, watching.as_ref());
                     is_failure |= end.is_some_and(|end| self.settle(end.0));
                 }
             }
@@ -256,19 +257,46 @@ impl<'c, E> Family<'c, E> {
         }
     }
 
-    /// Polls one child, and says how it ended if it did.
-    pub(crate) fn poll_one(&self, index: u32) -> Option<(ChildEnd, TaskRef)> {
+    /// Who has the next turn among the first `left` of those that are woken: the first, unless the loop is seeded.
+    pub(crate) fn pop(&self, left: usize, watching: Option<&Watching>) -> Option<u32> {
+        match watching {
+            None => self.ready.pop(),
+            Some(watching) => self.ready.pop_at(watching.pick(left)),
+        }
+    }
+
+    /// Polls one child, before the eyes of those who watch, and says how it ended if it did.
+    pub(crate) fn poll_one(
+        &self,
+        index: u32,
+        watching: Option<&Watching>,
+    ) -> Option<(ChildEnd, TaskRef)> {
         let key = index as usize;
         let taken = self.children.borrow_mut().get_mut(key).and_then(|listed| listed.child.take());
         // Missing: a late wake of one that has ended, or of the body.
         let mut child = taken?;
-        let Poll::Ready(end) = child.as_mut().poll_child(&self.failures) else {
+        let polled = match watching {
+            None => child.as_mut().poll_child(&self.failures),
+            Some(watching) => self.poll_watched(key, child.as_mut(), watching),
+        };
+        let Poll::Ready(end) = polled else {
             self.children.borrow_mut()[key].child = Some(child);
             return None;
         };
         let listed = self.children.borrow_mut().remove(key);
         drop(child);
         Some((end, listed.task))
+    }
+
+    #[cold]
+    fn poll_watched(
+        &self,
+        key: usize,
+        child: Pin<&mut (dyn AnyChild + 'c)>,
+        watching: &Watching,
+    ) -> Poll<ChildEnd> {
+        let task = self.children.borrow()[key].task.clone();
+        watching.step(Work::task(task.info(), task.local()), || child.poll_child(&self.failures))
     }
 
     /// Keeps the first panic; further ones are reported.

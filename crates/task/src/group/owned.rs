@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use asyncio_coro::scope::finally_with;
 use asyncio_coro::task::TaskRef;
 use asyncio_coro::wait_list::WaitList;
-use asyncio_loop::get_running_loop;
+use asyncio_loop::{get_running_loop, watching};
 
 use crate::builder::Builder;
 use crate::group::child::{ChildEnd, Reporting};
@@ -360,9 +360,10 @@ impl<E: 'static> Shared<E> {
         if self.on_error.is_none() {
             is_failure = family.turn(ready, || false);
         } else {
-            for _ in 0..ready {
-                let Some(index) = family.ready().pop() else { break };
-                if let Some((end, task)) = family.poll_one(index) {
+            let watching = watching();
+            for left in (1..=ready).rev() {
+                let Some(index) = family.pop(left, watching.as_ref()) else { break };
+                if let Some((end, task)) = family.poll_one(index, watching.as_ref()) {
                     self.handle(end, &task);
                 }
             }
