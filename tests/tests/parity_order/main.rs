@@ -6,8 +6,10 @@
 //! several tasks, the last two of which end in successive ticks, may go on a tick earlier.
 
 mod cancel;
+mod contexts;
 mod event;
 mod gather;
+mod generators;
 mod queue;
 mod ready_queue;
 mod record;
@@ -18,3 +20,4 @@ mod timeout;
 mod twin;
 mod uncancel;
 mod wait;
+mod wake_order;

@@ -1,13 +1,11 @@
 //! Queues and locks: who has the next item, the next turn.
 
-use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 
 use asyncio::queue::{LockGuard, SemaphorePermit};
-use asyncio::{Lock, Queue, ReturnWhen, Semaphore, Task, create_task, sleep, try_finally, wait};
+use asyncio::{Lock, Queue, ReturnWhen, Semaphore, Task, create_task, sleep, wait};
 
-use crate::twin::{Log, py, same, tick, units};
+use crate::twin::{Log, or_gives_up, py, same, tick, units};
 
 async fn ticks(count: usize) {
     for _ in 0..count {
@@ -17,22 +15,6 @@ async fn ticks(count: usize) {
 
 async fn all(mut tasks: Vec<Task<()>>) {
     wait(&mut tasks, None, ReturnWhen::AllCompleted).await;
-}
-
-/// Logs when `body` is cut.
-async fn or_gives_up<T>(log: &Log, name: &str, body: impl Future<Output = T>) -> T {
-    let ended = Cell::new(false);
-    let body = async {
-        let value = body.await;
-        ended.set(true);
-        value
-    };
-    try_finally(body, async || {
-        if !ended.get() {
-            log.line(format!("{name} gives up"));
-        }
-    })
-    .await
 }
 
 #[test]

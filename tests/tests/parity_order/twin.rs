@@ -138,3 +138,19 @@ pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     format!("[{}]", quoted.join(", "))
 }
+
+/// Logs when `body` is cut.
+pub(crate) async fn or_gives_up<T>(log: &Log, name: &str, body: impl Future<Output = T>) -> T {
+    let ended = Cell::new(false);
+    let body = async {
+        let value = body.await;
+        ended.set(true);
+        value
+    };
+    try_finally(body, async || {
+        if !ended.get() {
+            log.line(format!("{name} gives up"));
+        }
+    })
+    .await
+}
