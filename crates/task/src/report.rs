@@ -36,9 +36,15 @@ pub(crate) fn not_started(payload: &(dyn Any + Send), site: &'static Location<'s
     report_exception(ExceptionContext::new(context).with_site(site));
 }
 
-/// A child panicked, and its group has another panic to go on with, or was dropped.
+/// A child panicked, and its group has another panic to go on with.
 pub(crate) fn lost_panic(payload: Box<dyn Any + Send>) {
     report_exception(ExceptionContext::new("further panic in a TaskGroup").with_panic(payload));
+}
+
+/// A child panicked, or a destructor of what it left did, and its group was dropped: nobody is left to go on with it.
+pub(crate) fn unjoined_panic(payload: Box<dyn Any + Send>) {
+    let context = ExceptionContext::new("panic in a task group that was dropped");
+    report_exception(context.with_panic(payload));
 }
 
 /// A child panicked in a group that goes on.

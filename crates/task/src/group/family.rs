@@ -319,7 +319,7 @@ impl<'c, E> Family<'c, E> {
             let listed = self.children.borrow_mut().remove(key);
             // All of them are to go, whatever one does.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(listed))) {
-                report::lost_panic(payload);
+                report::unjoined_panic(payload);
             }
         }
     }
@@ -330,7 +330,7 @@ impl<'c, E> Family<'c, E> {
             self.settle(end);
         }
         if let Some(payload) = self.panic.take() {
-            report::lost_panic(payload);
+            report::unjoined_panic(payload);
         }
     }
 }
