@@ -50,7 +50,7 @@ const SCENARIOS: &[Row] = &[
                 );
                 busy.await;
             };
-            assert!(matches!(runner.run(both), Err(RunError::Cancelled)));
+            assert!(matches!(runner.run(both), Err(RunError::Cancelled(_))));
             assert!(was_cancelled);
 
             let busy = async {

@@ -14,6 +14,7 @@
     reason = "the main future's place in the ready queue is a raw reference to its Main"
 )]
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use asyncio_coro::CancelledError;
 use asyncio_coro::context::Captured;
 use asyncio_coro::task::{TaskEnd, TaskInfo, TaskRef, TaskScope};
 
@@ -200,14 +202,15 @@ type MainResult<T> = Result<Result<T, MainEnd>, RunError>;
 pub(crate) enum MainEnd {
     /// Cancelled, and by nobody but Ctrl-C.
     Interrupted,
-    Task(TaskEnd),
+    Cancelled(CancelledError),
+    Panicked(Box<dyn Any + Send>),
 }
 
 fn conclude<T>(result: MainResult<T>) -> Result<T, RunError> {
     result?.map_err(|end| match end {
         MainEnd::Interrupted => RunError::Interrupted(Interrupted::new()),
-        MainEnd::Task(TaskEnd::Cancelled) => RunError::Cancelled,
-        MainEnd::Task(TaskEnd::Panicked(panic)) => resume_unwind(panic),
+        MainEnd::Cancelled(cancelled) => RunError::Cancelled(cancelled),
+        MainEnd::Panicked(panic) => resume_unwind(panic),
     })
 }
 
@@ -253,7 +256,10 @@ impl Inner {
         Ok(result.map_err(|end| match end {
             // Somebody else's request is not Ctrl-C's, even if both came.
             TaskEnd::Cancelled if is_interrupted() && task.uncancel() == 0 => MainEnd::Interrupted,
-            end => MainEnd::Task(end),
+            TaskEnd::Cancelled => {
+                MainEnd::Cancelled(CancelledError::__with_message(task.cancel_message()))
+            }
+            TaskEnd::Panicked(panic) => MainEnd::Panicked(panic),
         }))
     }
 
@@ -391,8 +397,8 @@ unsafe fn drop_main(ptr: NonNull<()>) {
 pub enum RunError {
     /// Ctrl-C cancelled the main future, and it has unwound.
     Interrupted(Interrupted),
-    /// The main future was cancelled from inside the program.
-    Cancelled,
+    /// The main future was cancelled from inside the program. Inside is what the request had to say.
+    Cancelled(CancelledError),
     /// A loop is running in this thread already.
     Nested,
     /// The loop is closed.
@@ -413,7 +419,8 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted(interrupted) => interrupted.fmt(f),
-            Self::Cancelled => f.write_str("the main future was cancelled"),
+            // "cancelled", and what the request had to say.
+            Self::Cancelled(cancelled) => write!(f, "the main future was {cancelled}"),
             Self::Nested => f.write_str("an event loop is already running in this thread"),
             Self::Closed => f.write_str("event loop is closed"),
             Self::Forked => f.write_str(PARENTS_LOOP),

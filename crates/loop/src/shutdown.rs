@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use asyncio_coro::context::Captured;
-use asyncio_coro::task::TaskEnd;
 
 use crate::clock::saturating_add;
 use crate::config::GracePeriods;
@@ -166,7 +165,7 @@ impl Inner {
                 report.abandoned.extend(names);
                 ExceptionContext::new(message)
             }
-            Ok(Err(MainEnd::Task(TaskEnd::Panicked(panic)))) => {
+            Ok(Err(MainEnd::Panicked(panic))) => {
                 ExceptionContext::new("panic while the event loop was shutting down")
                     .with_panic(panic)
             }

@@ -167,7 +167,20 @@ fn a_main_that_cancels_itself_is_cancelled() {
         current_task().unwrap().cancel();
         pending::<()>().await;
     });
-    assert!(matches!(result, Err(RunError::Cancelled)));
+    let Err(RunError::Cancelled(cancelled)) = result else { panic!("{result:?}") };
+    assert_eq!(cancelled.message(), None);
+    assert_eq!(RunError::Cancelled(cancelled).to_string(), "the main future was cancelled");
+}
+
+#[test]
+fn what_a_request_to_cancel_main_had_to_say_comes_out_of_run() {
+    let result = run(async {
+        current_task().unwrap().cancel_with("out of disk");
+        pending::<()>().await;
+    });
+    let error = result.unwrap_err();
+    assert!(matches!(&error, RunError::Cancelled(why) if why.message() == Some("out of disk")));
+    assert_eq!(error.to_string(), "the main future was cancelled: out of disk");
 }
 
 /// Behaviour: BEV-21.
