@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::hooks::{self, Report, SkipReason, TaskLabel};
-use crate::node::{HAS_CLEANUP, Node, REPORTED, STARTED};
+use crate::node::{Above, CLEANING, HAS_CLEANUP, Node, REPORTED, STARTED, with_current_scope};
 use crate::panics::{self, Payload};
 use crate::scope::finally::{Cleanup, End, poll_cleanup};
 use crate::scope::{AsyncContextManager, ExitReason};
@@ -210,6 +210,7 @@ impl<'env> AsyncExitStack<'env> {
         let left = mem::take(self.exits.get_mut());
         Unwind {
             exits: Some(Exits { left, running: None, how, panicked: None }),
+            is_whole_exit: false,
             end: None,
             node: Node::new(HAS_CLEANUP | REPORTED, Location::caller()),
         }
@@ -224,7 +225,9 @@ impl<'env> AsyncContextManager for AsyncExitStack<'env> {
     }
 
     async fn aexit(self, entered: Self, how: ExitReason) {
-        entered.unwind(how).await;
+        let mut unwind = entered.unwind(how);
+        unwind.is_whole_exit = true;
+        unwind.await;
     }
 }
 
@@ -245,6 +248,8 @@ pin_project! {
     struct Unwind<'env> {
         #[pin]
         exits: Option<Exits<'env>>,
+        // The cleanup of the scope around it consists of this and nothing else.
+        is_whole_exit: bool,
         end: Option<End<()>>,
         #[pin]
         node: Node,
@@ -260,8 +265,16 @@ impl Future for Unwind<'_> {
         if !node.base().has(STARTED) {
             node.begin_cleanup();
             *this.end = Some(End::Value(()));
+            if *this.is_whole_exit {
+                answer_for_scope_around(true);
+            }
         }
-        poll_cleanup(node, this.exits, this.end, cx)
+        let polled = poll_cleanup(node, this.exits, this.end, cx);
+        if polled.is_ready() && *this.is_whole_exit {
+            // A manager that has a stack inside of it may have more to do.
+            answer_for_scope_around(false);
+        }
+        polled
     }
 }
 
@@ -340,6 +353,15 @@ impl Drop for Exits<'_> {
             panics::discard(payload);
         }
     }
+}
+
+/// Whether what is cut or skipped of the cleanup that is being polled has been reported, or will be, by the exits.
+fn answer_for_scope_around(answers: bool) {
+    with_current_scope(|scope| match scope {
+        Above::Node(node) if node.base().has(CLEANING) && answers => node.base().set(REPORTED),
+        Above::Node(node) if node.base().has(CLEANING) => node.base().clear(REPORTED),
+        _ => {}
+    });
 }
 
 /// Drops exits that will not run, the newest first. A panic in a destructor costs the others nothing, and goes on.
