@@ -286,6 +286,18 @@ impl Node {
         self.base().has(ABOVE) && self.base().has(UNWINDING | UNWOUND)
     }
 
+    /// Notes whether the cleanup has anything to do.
+    #[inline]
+    pub(crate) fn owe(&self, is_owed: bool) {
+        if is_owed != self.base().has(HAS_CLEANUP) {
+            if is_owed {
+                self.base().set(HAS_CLEANUP);
+            } else {
+                self.base().clear(HAS_CLEANUP);
+            }
+        }
+    }
+
     /// Reports that the cleanup is skipped, once, if one is owed.
     pub(crate) fn report_skipped(&self, reason: SkipReason) {
         if let Some(report) = self.skipped(reason) {

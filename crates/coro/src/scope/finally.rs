@@ -57,6 +57,12 @@ pub trait Cleanup<T> {
     /// Runs the cleanup; called once the body is gone. No request made before that reaches what is polled here.
     fn poll_cleanup(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// Whether there is anything to clean up, asked after each poll of the body: what is skipped while there is nothing is not
+    /// reported.
+    fn is_owed(&self) -> bool {
+        true
+    }
+
     /// A newer request has come while the cleanup was pending. Called once for each.
     fn on_newer_request(self: Pin<&mut Self>) -> Newer {
         Newer::Cut
@@ -122,6 +128,14 @@ pub fn finally_with<F: Future, C: Cleanup<F::Output>>(body: F, cleanup: C) -> Fi
     }
 }
 
+impl<F: Future, C> Finally<F, C> {
+    /// Names another place as the one where the scope was made, for reports: that of whom it was made for.
+    pub fn made_at(mut self, site: &'static Location<'static>) -> Self {
+        self.node.site = site;
+        self
+    }
+}
+
 pin_project! {
     /// The future of [`finally_with`].
     #[must_use = "futures do nothing unless awaited"]
@@ -144,7 +158,10 @@ impl<F: Future, C: Cleanup<F::Output>> Future for Finally<F, C> {
         let mut this = self.project();
         let node = this.node.as_ref();
         if this.end.is_none() {
-            let Poll::Ready(end) = poll_body(node, this.body, cx) else { return Poll::Pending };
+            let polled = poll_body(node, this.body, cx);
+            let cleanup = this.cleanup.as_ref().as_pin_ref().expect("the cleanup has not begun");
+            node.owe(cleanup.is_owed());
+            let Poll::Ready(end) = polled else { return Poll::Pending };
             *this.end = Some(end);
         }
         poll_cleanup(node, this.cleanup.as_mut(), this.end, cx)

@@ -144,6 +144,11 @@ impl<E, R> Cleanup<Ended<R>> for JoinChildren<'_, '_, E> {
         Poll::Ready(())
     }
 
+    /// To whom nobody is left, nothing is owed.
+    fn is_owed(&self) -> bool {
+        !self.family.is_empty()
+    }
+
     fn on_newer_request(self: Pin<&mut Self>) -> Newer {
         self.family.cancel_children();
         Newer::Keep

@@ -13,7 +13,7 @@
 //!
 //! # Invariants
 //!
-//! - **G1** The `TaskGroup` is a local of the future of `scope`, so it does not move, and it lives until everything that
+//! - **G1** The `TaskGroup` is a local of the future of `run`, so it does not move, and it lives until everything that
 //!   has the reference `&'scope TaskGroup` is gone: the body and the cleanup are dropped before it because they are
 //!   declared after it, and all children are dropped by [`Teardown`], also declared after it. When that has run the
 //!   group is closed and takes no more. If the future is forgotten, the group and its children are forgotten with it,
@@ -128,7 +128,16 @@ impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
     /// }).await.unwrap();
     /// # }
     /// ```
-    pub async fn scope<R, F>(body: F) -> Result<R, ExceptionGroup<E>>
+    #[track_caller]
+    pub fn scope<R, F>(body: F) -> impl Future<Output = Result<R, ExceptionGroup<E>>>
+    where
+        F: for<'scope> AsyncFnOnce(&'scope TaskGroup<'scope, 'env, E>) -> Result<R, E>,
+    {
+        Self::run(Location::caller(), body)
+    }
+
+    /// The future of [`scope`](Self::scope), called at `site`.
+    async fn run<R, F>(site: &'static Location<'static>, body: F) -> Result<R, ExceptionGroup<E>>
     where
         F: for<'scope> AsyncFnOnce(&'scope TaskGroup<'scope, 'env, E>) -> Result<R, E>,
     {
@@ -138,7 +147,7 @@ impl<'env, E: 'env> TaskGroup<'_, 'env, E> {
         let group = unsafe { &*place };
         let _teardown = Teardown(group);
         let drive = Drive::new(group, group.body.run(body(group)));
-        let ended = finally_with(drive, JoinChildren::new(&group.family)).await;
+        let ended = finally_with(drive, JoinChildren::new(&group.family)).made_at(site).await;
         group.family.resume_panic();
         let errors = group.family.take_errors();
         match ended {

@@ -349,7 +349,9 @@ impl<E: 'static> Shared<E> {
             let _close = Close(&self.family);
             poll_fn(|cx| self.serve(cx)).await
         };
-        let _ = finally_with(serve, JoinChildren::keeping_panics(&self.family)).await;
+        let _ = finally_with(serve, JoinChildren::keeping_panics(&self.family))
+            .made_at(self.site)
+            .await;
         drop(ended);
     }
 
