@@ -1,13 +1,13 @@
 //! What a future shows of itself, as asyncio does.
 
 use std::cell::Cell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::panic::Location;
 
 use crate::future::{Future, Phase, Subscriber};
 
 /// `<Future pending cb=[<callback at src/main.rs:7:12>, <8 more>, <awaiter>]>`, `<Future finished result=42>`, `<Future
-/// finished exception=Err(…)>`, `<Future cancelled>`; in the loop's debug mode also where it was created.
+/// finished exception="broken">`, `<Future cancelled>`; in the loop's debug mode also where it was created.
 impl<T: fmt::Debug> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.inner.is_shown.replace(true) {
@@ -20,8 +20,12 @@ impl<T: fmt::Debug> fmt::Debug for Future<T> {
                 self.fmt_subscribers(f)?;
             }
             Phase::Cancelled => f.write_str("<Future cancelled")?,
-            Phase::Finished => self.fmt_value(f, "result")?,
-            Phase::Failed => self.fmt_value(f, "exception")?,
+            Phase::Finished => self.fmt_value(f, "result", |text| text)?,
+            // Of a future that can fail the value is a `Result`; its error is what is shown.
+            Phase::Failed => self.fmt_value(f, "exception", |text| {
+                let inside = text.strip_prefix("Err(").and_then(|text| text.strip_suffix(')'));
+                inside.unwrap_or(text)
+            })?,
         }
         let is_debug = self.inner.event_loop.as_ref().is_some_and(|home| home.is_debug());
         if is_debug {
@@ -32,10 +36,19 @@ impl<T: fmt::Debug> fmt::Debug for Future<T> {
 }
 
 impl<T: fmt::Debug> Future<T> {
-    fn fmt_value(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    fn fmt_value(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        name: &str,
+        part: impl FnOnce(&str) -> &str,
+    ) -> fmt::Result {
         f.write_str("<Future finished")?;
         match self.inner.value.try_borrow().as_deref() {
-            Ok(Some(value)) => write!(f, " {name}={value:?}"),
+            Ok(Some(value)) => {
+                let mut text = String::new();
+                write!(text, "{value:?}")?;
+                write!(f, " {name}={}", part(&text))
+            }
             _ => Ok(()),
         }
     }

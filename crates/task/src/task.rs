@@ -299,6 +299,7 @@ impl<T> fmt::Debug for Task<T> {
         let handle = self.handle();
         let state = match (handle.is_finished(), self.cancelling()) {
             (true, _) if self.cancelled() => "cancelled",
+            (true, _) if handle.local().panicked() => "panicked",
             (true, _) => "finished",
             (false, 0) => "pending",
             (false, _) => "cancelling",

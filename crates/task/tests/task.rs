@@ -125,6 +125,10 @@ fn debug_text_shows_state_name_and_site() {
         yield_now().await;
         assert!(format!("{task:?}").contains("<Task finished"));
         assert_eq!(task.await.unwrap(), 1, "looking at it did not take its value");
+        let task = create_task(async { panic!("no such file") });
+        yield_now().await;
+        assert!(format!("{task:?}").starts_with("<Task panicked name="), "{task:?}");
+        assert!(task.await.map(|(): ()| ()).unwrap_err().is_panic());
     });
 }
 
