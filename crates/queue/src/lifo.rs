@@ -36,6 +36,19 @@ impl<T> LifoQueue<T> {
     pub const fn new(maxsize: usize) -> Self {
         LifoQueue(Queue::with_storage(maxsize, Vec::new()))
     }
+
+    /// Makes a queue without a limit: `LifoQueue::new(0)`. Its `put` never waits, so nothing slows a producer down.
+    ///
+    /// ```
+    /// # use asyncio_queue::LifoQueue;
+    /// let queue = LifoQueue::unbounded();
+    /// queue.put_nowait('a').unwrap();
+    /// queue.put_nowait('b').unwrap();
+    /// assert_eq!((queue.full(), queue.get_nowait()), (false, Ok('b')));
+    /// ```
+    pub const fn unbounded() -> Self {
+        LifoQueue::new(0)
+    }
 }
 
 impl<T> Deref for LifoQueue<T> {

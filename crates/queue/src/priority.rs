@@ -44,6 +44,19 @@ impl<T: Ord> PriorityQueue<T> {
     pub fn new(maxsize: usize) -> Self {
         PriorityQueue(Queue::with_storage(maxsize, LowestFirst::default()))
     }
+
+    /// Makes a queue without a limit: `PriorityQueue::new(0)`. Its `put` never waits, so nothing slows a producer down.
+    ///
+    /// ```
+    /// # use asyncio_queue::PriorityQueue;
+    /// let queue = PriorityQueue::unbounded();
+    /// queue.put_nowait(2).unwrap();
+    /// queue.put_nowait(1).unwrap();
+    /// assert_eq!((queue.full(), queue.get_nowait()), (false, Ok(1)));
+    /// ```
+    pub fn unbounded() -> Self {
+        PriorityQueue::new(0)
+    }
 }
 
 impl<T, K: Ord, F: Fn(&T) -> K> PriorityQueue<T, LowestKeyFirst<T, K, F>> {
