@@ -57,6 +57,30 @@ fn a_result_set_on_a_task_from_outside() {}
 #[cfg(doctest)]
 fn a_task_twice_in_one_wait() {}
 
+/// What `wait` takes is a list of tasks and one of three conditions. (An empty list is no mistake here: there is nothing to
+/// wait for, see `without_tasks_there_is_nothing_to_wait_for` in tests/wait.rs.)
+///
+/// Behaviour: TSK-55.
+///
+/// ```compile_fail,E0308
+/// let mut task = asyncio_task::create_task(async {});
+/// let done = asyncio_task::wait(&mut task, None, asyncio_task::ReturnWhen::AllCompleted);
+/// ```
+/// ```compile_fail,E0308
+/// let mut coroutines = vec![std::future::ready(1)];
+/// let done = asyncio_task::wait(&mut coroutines, None, asyncio_task::ReturnWhen::AllCompleted);
+/// ```
+/// ```compile_fail,E0308
+/// let mut tasks = vec![asyncio_task::create_task(async {})];
+/// let done = asyncio_task::wait(&mut tasks, None, "ALL_COMPLETED");
+/// ```
+/// ```no_run
+/// let mut tasks = vec![asyncio_task::create_task(async {})];
+/// let done = asyncio_task::wait(&mut tasks, None, asyncio_task::ReturnWhen::AllCompleted);
+/// ```
+#[cfg(doctest)]
+fn what_is_no_list_of_tasks_in_wait() {}
+
 /// Behaviour: TSK-71.
 ///
 /// ```compile_fail,E0382

@@ -140,3 +140,35 @@ fn wait_takes_children_of_a_group_as_well() {
     }));
     assert_eq!(ended, Ok(1));
 }
+
+#[test]
+fn without_tasks_there_is_nothing_to_wait_for() {
+    run(async {
+        let mut none: Vec<Task<()>> = Vec::new();
+        for when in [ReturnWhen::FirstCompleted, ReturnWhen::FirstPanic, ReturnWhen::AllCompleted] {
+            assert!(wait(&mut none, None, when).await.is_empty());
+        }
+    });
+}
+
+/// Behaviour: TSK-62.
+#[test]
+fn tasks_that_come_from_an_iterator_are_collected_and_waited_for() {
+    run(async {
+        let ended = timed(async {
+            let mut tasks = (1..=3)
+                .map(|n| {
+                    create_task(async move {
+                        sleep(secs(n)).await;
+                        n
+                    })
+                })
+                .collect();
+            let done = wait(&mut tasks, None, ReturnWhen::AllCompleted).await;
+            assert!(tasks.is_empty());
+            values(done).await
+        })
+        .await;
+        assert_eq!(ended, (vec![1, 2, 3], secs(3)));
+    });
+}
