@@ -71,6 +71,9 @@ fn timers_on_a_clock_that_stands_still_are_counted() {
     let deadlock = deadlock(event_loop.run_until_complete(sleep(HOUR)));
     assert_eq!(deadlock.timers(), 2);
     assert!(deadlock.to_string().ends_with("2 timers wait for a clock that stands still"));
+    let (alone, _clock) = impatient(ClockMode::Frozen);
+    let deadlock = self::deadlock(alone.run_until_complete(sleep(HOUR)));
+    assert!(deadlock.to_string().ends_with("1 timer waits for a clock that stands still"));
     assert!(!event_loop.is_closed(), "as after any other error");
     event_loop.run_until_complete(async {}).unwrap();
 }

@@ -71,9 +71,10 @@ impl fmt::Display for Deadlock {
         if !self.descriptors.is_empty() {
             write!(f, "; no file descriptor of {:?} became ready", self.descriptors)?;
         }
-        if self.timers > 0 {
-            write!(f, "; {} timers wait for a clock that stands still", self.timers)?;
+        match self.timers {
+            0 => Ok(()),
+            1 => f.write_str("; 1 timer waits for a clock that stands still"),
+            several => write!(f, "; {several} timers wait for a clock that stands still"),
         }
-        Ok(())
     }
 }
