@@ -40,7 +40,7 @@ flat! {
     coro: AsyncExitStack CancelScope CancelledError async_with catch_cancel masked try_finally with
         yield_now;
     event_loop: Exit RunError Runner get_running_loop run;
-    task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks create_task
+    task: ExceptionGroup JoinError ReturnWhen Task TaskGroup Timeout TimeoutError all_tasks as_completed create_task
         create_try_task current_task eager_task_factory gather gather_results interval run_coroutine_threadsafe shield sleep sleep_until timeout timeout_at try_gather wait wait_for;
     executor: run_in_executor to_thread;
     queue: Barrier BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore;
@@ -55,7 +55,7 @@ in_modules! {
         report_exception signals sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom
         sock_recvfrom_into sock_sendall sock_sendfile sock_sendto testing;
     future: Future InvalidStateError concurrent wrap_future;
-    task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus as_completed interval_at register_task staggered_race;
+    task: Builder CallbackId DoneTask OwnedTaskGroup Registered StartError TaskFactory TaskLoopExt TaskLoopHandleExt TaskStatus interval_at register_task staggered_race;
     executor: ThreadPoolExecutor getaddrinfo set_default_executor spawn_process;
     queue: Broadcast BrokenBarrierError CapacityLimiter GetError PutError QueueShutDown RwLock Storage
         Watch sync;

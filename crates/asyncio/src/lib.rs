@@ -42,9 +42,9 @@ pub use asyncio_loop::{Exit, RunError, Runner, get_running_loop, run};
 #[doc(no_inline)]
 pub use asyncio_task::{
     ExceptionGroup, JoinError, ReturnWhen, Task, TaskGroup, Timeout, TimeoutError, all_tasks,
-    create_task, create_try_task, current_task, eager_task_factory, gather, gather_results,
-    interval, run_coroutine_threadsafe, shield, sleep, sleep_until, timeout, timeout_at,
-    try_gather, wait, wait_for,
+    as_completed, create_task, create_try_task, current_task, eager_task_factory, gather,
+    gather_results, interval, run_coroutine_threadsafe, shield, sleep, sleep_until, timeout,
+    timeout_at, try_gather, wait, wait_for,
 };
 
 #[doc(no_inline)]
