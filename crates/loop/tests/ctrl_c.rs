@@ -152,7 +152,7 @@ const SCENARIOS: &[Row] = &[
             ExitCode::SUCCESS
         },
         |mut scenario| {
-            scenario.expect("Err(Cancelled)");
+            scenario.expect("Err(Cancelled(CancelledError { message: None }))");
             assert_eq!(scenario.end().code(), Some(0));
         },
     ),
