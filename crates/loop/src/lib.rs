@@ -17,6 +17,8 @@ mod debug;
 mod fork;
 mod observe;
 mod ready;
+#[cfg(doctest)]
+mod refused;
 mod remote;
 mod running;
 mod selector;
