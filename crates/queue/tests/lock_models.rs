@@ -73,13 +73,15 @@ fn a_lock_agrees_with_its_model_under_random_cancels() {
     }
 }
 
+/// What a semaphore does with free permits: each goes to the next in line.
+fn hand_out(value: &mut usize, waiters: &mut Waiters) {
+    while *value > 0 && waiters.notify_one() {
+        *value -= 1;
+    }
+}
+
 #[test]
 fn a_semaphore_agrees_with_its_model_under_random_cancels() {
-    fn hand_out(value: &mut usize, waiters: &mut Waiters) {
-        while *value > 0 && waiters.notify_one() {
-            *value -= 1;
-        }
-    }
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let mut value = random.below(4);
@@ -154,11 +156,6 @@ fn a_semaphore_agrees_with_its_model_under_random_cancels() {
 
 #[test]
 fn a_bounded_semaphore_agrees_with_its_model_under_random_cancels() {
-    fn hand_out(value: &mut usize, waiters: &mut Waiters) {
-        while *value > 0 && waiters.notify_one() {
-            *value -= 1;
-        }
-    }
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
         let bound = random.below(4);
@@ -241,7 +238,7 @@ fn a_bounded_semaphore_agrees_with_its_model_under_random_cancels() {
 
 #[test]
 fn a_capacity_limiter_agrees_with_its_model_under_random_cancels() {
-    fn hand_out(total: usize, borrowed: &mut usize, waiters: &mut Waiters) {
+    fn lend(total: usize, borrowed: &mut usize, waiters: &mut Waiters) {
         while *borrowed < total && waiters.notify_one() {
             *borrowed += 1;
         }
@@ -273,7 +270,7 @@ fn a_capacity_limiter_agrees_with_its_model_under_random_cancels() {
                     may_take = waiters.is_notified(slot);
                     if may_take {
                         waiters.leave(slot);
-                        hand_out(total, &mut borrowed, &mut waiters);
+                        lend(total, &mut borrowed, &mut waiters);
                     }
                     got = slots[slot].poll();
                 }
@@ -281,7 +278,7 @@ fn a_capacity_limiter_agrees_with_its_model_under_random_cancels() {
                     slots[slot].future = None;
                     if waiters.leave(slot) {
                         borrowed -= 1;
-                        hand_out(total, &mut borrowed, &mut waiters);
+                        lend(total, &mut borrowed, &mut waiters);
                     }
                 }
                 10 => {
@@ -293,12 +290,12 @@ fn a_capacity_limiter_agrees_with_its_model_under_random_cancels() {
                     // Also below what is lent: that is given back first.
                     total = random.below(5);
                     limiter.set_total_tokens(total);
-                    hand_out(total, &mut borrowed, &mut waiters);
+                    lend(total, &mut borrowed, &mut waiters);
                 }
                 12.. if !tokens.is_empty() => {
                     drop(tokens.swap_remove(random.below(tokens.len())));
                     borrowed -= 1;
-                    hand_out(total, &mut borrowed, &mut waiters);
+                    lend(total, &mut borrowed, &mut waiters);
                 }
                 _ => {}
             }
